@@ -1,0 +1,80 @@
+//! The command line: one subcommand per file.
+
+use crate::config::Config;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+mod bench;
+mod cone;
+mod db;
+mod lightcurve;
+mod load;
+mod map;
+mod schema;
+mod simulate;
+mod sql;
+
+/// Builds resolved-star photometry catalogues in PostgreSQL and asks them.
+#[derive(Parser)]
+#[command(name = "brickyard", version, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    config: Config,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start, stop and inspect the embedded PostgreSQL
+    Db(db::Args),
+    /// Check, print and compare the table definitions
+    Schema(schema::Args),
+    /// Load catalogue files into the database
+    Load(load::Args),
+    /// Write a synthetic survey with known truth, in PHAT's file layouts
+    Simulate(simulate::Args),
+    /// Run SQL and print the answer
+    Sql(sql::Args),
+    /// Rows within a radius of a position
+    Cone(cone::Args),
+    /// HEALPix map of a count or a mean
+    Map(map::Args),
+    /// Sparse light curve of a star, in all filters
+    Lightcurve(lightcurve::Args),
+    /// Measure the figures of merit, side by side with the server's own speed
+    Bench(bench::Args),
+}
+
+/// Parses the command line, runs the command, and turns an error into its message and exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start the async runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Db(args) => db::run(&cli.config, args).await,
+        Command::Schema(args) => schema::run(&cli.config, args).await,
+        Command::Load(args) => load::run(&cli.config, args).await,
+        Command::Simulate(args) => simulate::run(&cli.config, args).await,
+        Command::Sql(args) => sql::run(&cli.config, args).await,
+        Command::Cone(args) => cone::run(&cli.config, args).await,
+        Command::Map(args) => map::run(&cli.config, args).await,
+        Command::Lightcurve(args) => lightcurve::run(&cli.config, args).await,
+        Command::Bench(args) => bench::run(&cli.config, args).await,
+    }
+}

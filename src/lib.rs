@@ -1,0 +1,13 @@
+#![doc = include_str!("README.md")]
+
+pub mod bench;
+pub mod cli;
+pub mod config;
+pub mod db;
+pub mod explore;
+pub mod format;
+pub mod ingest;
+pub mod plot;
+pub mod schema;
+pub mod simulate;
+pub mod sky;

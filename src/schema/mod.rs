@@ -1,0 +1,19 @@
+//! What things are: catalogues, tables, columns, data types and rows in motion.
+//!
+//! The one place where metadata is said is `schema/<catalogue>/<table>.toml`; this module reads those files
+//! ([`Catalog`]), finds all their faults at once, and derives DDL ([`ddl`]), drift ([`diff`]), Felis YAML
+//! ([`felis`]) and Markdown ([`doc`]) from them. It opens no connection and never awaits.
+
+pub mod catalog;
+pub mod datatype;
+pub mod ddl;
+pub mod diff;
+pub mod doc;
+pub mod felis;
+pub mod rows;
+pub mod table;
+
+pub use catalog::Catalog;
+pub use datatype::DataType;
+pub use rows::Rows;
+pub use table::{Column, Index, IndexKey, Table};

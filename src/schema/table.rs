@@ -1,0 +1,72 @@
+//! A table and its columns and indices, as the TOML says them and with `each` expanded.
+
+use super::DataType;
+
+/// One column with all that is known of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Column {
+    pub name: String,
+    pub datatype: DataType,
+    /// A one-dimensional array of `datatype`.
+    pub array: bool,
+    /// VOUnits string, empty for dimensionless.
+    pub unit: String,
+    /// UCD1+.
+    pub ucd: String,
+    pub description: String,
+    /// May the column be NULL? Default false.
+    pub nullable: bool,
+    /// The number that stands for "not measured" (99.999), if there is one.
+    pub sentinel: Option<f64>,
+}
+
+/// What an index is over.
+#[derive(Debug, Clone, PartialEq)]
+pub enum IndexKey {
+    /// A B-tree over plain columns.
+    Columns(Vec<String>),
+    /// A B-tree over `q3c_ang2ipix(ra, dec)`.
+    Q3c { ra: String, dec: String },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Index {
+    /// `<table>_<columns>_idx`, or `<table>_q3c_idx`.
+    pub name: String,
+    pub key: IndexKey,
+}
+
+/// A table of a catalogue.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    /// The PostgreSQL schema, which is the catalogue's name (`phat_v2`).
+    pub schema: String,
+    pub name: String,
+    pub description: String,
+    pub columns: Vec<Column>,
+    /// Columns of the primary key, empty for none.
+    pub key: Vec<String>,
+    /// The pair (ra, dec) that the heap is clustered by, as column names; `None` for tables without positions.
+    pub position: Option<(String, String)>,
+    /// Secondary indices, in the order of the file; the primary key is not among them.
+    pub indexes: Vec<Index>,
+    /// Storage parameters (`toast_tuple_target = 8160`), passed to `WITH (...)`.
+    pub storage: Vec<(String, String)>,
+    /// `STORAGE` of array and text columns (`plain`, `main`, `external`, `extended`); `None` leaves the default.
+    pub array_storage: Option<String>,
+}
+
+impl Table {
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|c| c.name == name)
+    }
+
+    pub fn column_index(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|c| c.name == name)
+    }
+
+    /// `phat_v2.phot_mod`, for messages.
+    pub fn full_name(&self) -> String {
+        format!("{}.{}", self.schema, self.name)
+    }
+}
