@@ -1,0 +1,351 @@
+//! DOLPHOT's own output as a table: `<name>` (one text line per object), `<name>.columns` (what each number is),
+//! `<name>.info` (epochs) and the WCS of the reference image, streamed.
+//!
+//! The rows come out in the layout of the per-field `_phot.fits` files, so that the same loader manifests serve both:
+//! `X Y CHI SNR SHARP ROUND MAJAX CROWD OBJTYPE EXT CHIP RA_J2000 DEC_J2000`, then per block `n` (1-based, combined
+//! blocks first) `COUNTSn BGn RATEn RATERRn MAGn_VEGA MAGn_STD MAGn_ERR CHIn SNRn SHARPn ROUNDn CROWDn FLAGn`. What
+//! each single block was taken with is put into the header as the cards that `_phot.fits` carries: `IMAGEn`, `FILTn`,
+//! `CHIPn`, `EXPTn`, `MJDn`, `DOBSn`, `TOBSn`.
+//!
+//! Positions: DOLPHOT's X and Y are 0-based pixels of the reference image, `FITS pixel = x + 1`, as the survey's own
+//! `all_pix2world(x, y, 0)` takes them. The reference WCS stands beside the text, see [`Reader::open`].
+//!
+//! Memory: one line and the caller's buffer; a text of any length is read once from start to end.
+
+use super::fits::{Header, parse_card};
+use super::layout::{Layout, RawColumn, RawKind};
+use crate::sky::tangent::Tangent;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{}: line {line}: {what}", path.display())]
+    Line { path: PathBuf, line: u64, what: String },
+    #[error("{}: no reference WCS beside it: wanted one of {}", path.display(), wanted.join(", "))]
+    NoWcs { path: PathBuf, wanted: Vec<String> },
+    #[error("{}: the reference WCS: {what}", path.display())]
+    BadWcs { path: PathBuf, what: String },
+}
+
+/// The `.columns` file of a DOLPHOT output, if it stands beside it.
+pub fn columns_file(path: &Path) -> Option<PathBuf> {
+    let columns = append(path, ".columns");
+    columns.is_file().then_some(columns)
+}
+
+fn append(path: &Path, tail: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(tail);
+    PathBuf::from(name)
+}
+
+/// What the descriptions of the 11 global columns begin with, and what they become.
+const GLOBALS: [(&str, &str, RawKind); 11] = [
+    ("Extension", "EXT", RawKind::Short),
+    ("Chip", "CHIP", RawKind::Short),
+    ("Object X position", "X", RawKind::Double),
+    ("Object Y position", "Y", RawKind::Double),
+    ("Chi for fit", "CHI", RawKind::Float),
+    ("Signal-to-noise", "SNR", RawKind::Float),
+    ("Object sharpness", "SHARP", RawKind::Float),
+    ("Object roundness", "ROUND", RawKind::Float),
+    ("Direction of major axis", "MAJAX", RawKind::Short),
+    ("Crowding", "CROWD", RawKind::Float),
+    ("Object type", "OBJTYPE", RawKind::Short),
+];
+
+/// What the descriptions of a block's columns begin with; `#` is the block's number.
+const BLOCK: [(&str, &str, RawKind); 16] = [
+    ("Total counts", "COUNTS#", RawKind::Float),
+    ("Measured counts", "COUNTS#", RawKind::Float),
+    ("Total sky level", "BG#", RawKind::Float),
+    ("Measured sky level", "BG#", RawKind::Float),
+    ("Normalized count rate uncertainty", "RATERR#", RawKind::Float),
+    ("Normalized count rate", "RATE#", RawKind::Float),
+    ("Instrumental VEGAMAG magnitude", "MAG#_VEGA", RawKind::Float),
+    ("Instrumental magnitude", "MAG#_VEGA", RawKind::Float),
+    ("Transformed UBVRI magnitude", "MAG#_STD", RawKind::Float),
+    ("Magnitude uncertainty", "MAG#_ERR", RawKind::Float),
+    ("Chi", "CHI#", RawKind::Float),
+    ("Signal-to-noise", "SNR#", RawKind::Float),
+    ("Sharpness", "SHARP#", RawKind::Float),
+    ("Roundness", "ROUND#", RawKind::Float),
+    ("Crowding", "CROWD#", RawKind::Float),
+    ("Photometry quality flag", "FLAG#", RawKind::Short),
+];
+
+/// Reads DOLPHOT text into raw big-endian rows.
+pub struct Reader {
+    path: PathBuf,
+    text: BufReader<File>,
+    line: String,
+    line_number: u64,
+    bytes: u64,
+    bytes_read: u64,
+    /// For each number of a line: where it goes in the row.
+    fields: Vec<(RawKind, usize)>,
+    x: usize,
+    y: usize,
+    ra_offset: usize,
+    wcs: Tangent,
+    pub layout: Layout,
+    pub header: Header,
+}
+
+impl Reader {
+    /// Opens `path` with its side files.
+    ///
+    /// The reference WCS is read from the first of `<path>.wcs.hdr`, `<name>_F475W_drz.hdr`, `<path>.wcs.fits`,
+    /// `<name>_F475W_drz.fits`, where `<name>` is `path` without `.phot`. A `.hdr` is header cards as text (one a
+    /// line or 80 characters each); of a `.fits` the first header with `CTYPE1` counts.
+    pub fn open(path: &Path) -> Result<Reader, Error> {
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |source| Error::Io { path, source }
+        };
+        let columns_path = append(path, ".columns");
+        let columns = std::fs::read_to_string(&columns_path).map_err(io(&columns_path))?;
+        let description = describe(&columns).map_err(|(line, what)| Error::Line { path: columns_path, line, what })?;
+        let mut header = description.header;
+        read_info(path, &description.images, &mut header)?;
+        let wcs = read_wcs(path)?;
+        let file = File::open(path).map_err(io(path))?;
+        let bytes = file.metadata().map_err(io(path))?.len();
+        Ok(Reader {
+            path: path.to_owned(),
+            text: BufReader::with_capacity(1 << 20, file),
+            line: String::new(),
+            line_number: 0,
+            bytes,
+            bytes_read: 0,
+            fields: description.fields,
+            x: description.x,
+            y: description.y,
+            ra_offset: description.ra_offset,
+            wcs,
+            layout: description.layout,
+            header,
+        })
+    }
+
+    pub fn fraction_read(&self) -> f64 {
+        self.bytes_read as f64 / self.bytes.max(1) as f64
+    }
+
+    /// Appends up to `most` rows to `buffer`; the number read, 0 at the end.
+    pub fn read(&mut self, most: usize, buffer: &mut Vec<u8>) -> Result<usize, Error> {
+        for rows in 0..most {
+            self.line.clear();
+            let n = self.text.read_line(&mut self.line).map_err(|source| Error::Io { path: self.path.clone(), source })?;
+            if n == 0 {
+                return Ok(rows);
+            }
+            self.bytes_read += n as u64;
+            self.line_number += 1;
+            self.parse_line(buffer).map_err(|what| Error::Line { path: self.path.clone(), line: self.line_number, what })?;
+        }
+        Ok(most)
+    }
+
+    /// Appends the row of `self.line`.
+    fn parse_line(&self, buffer: &mut Vec<u8>) -> Result<(), String> {
+        if !self.line.ends_with('\n') {
+            return Err("the last line has no end: the file is truncated".into());
+        }
+        let start = buffer.len();
+        buffer.resize(start + self.layout.row_bytes, 0);
+        let row = &mut buffer[start..];
+        let mut words = self.line.split_ascii_whitespace();
+        let (mut x, mut y) = (0.0, 0.0);
+        for (i, &(kind, offset)) in self.fields.iter().enumerate() {
+            let word = words.next().ok_or_else(|| format!("{i} numbers, wanted {} (.columns)", self.fields.len()))?;
+            let bad = || format!("column {}: {word:?} is not a number", i + 1);
+            match kind {
+                RawKind::Short => {
+                    row[offset..offset + 2].copy_from_slice(&word.parse::<i16>().map_err(|_| bad())?.to_be_bytes());
+                }
+                RawKind::Float => {
+                    row[offset..offset + 4].copy_from_slice(&word.parse::<f32>().map_err(|_| bad())?.to_be_bytes());
+                }
+                _ => {
+                    let value = word.parse::<f64>().map_err(|_| bad())?;
+                    row[offset..offset + 8].copy_from_slice(&value.to_be_bytes());
+                    if i == self.x {
+                        x = value;
+                    } else if i == self.y {
+                        y = value;
+                    }
+                }
+            }
+        }
+        if let Some(extra) = words.next() {
+            return Err(format!("more than {} numbers (.columns), the next is {extra:?}", self.fields.len()));
+        }
+        let (ra, dec) = self.wcs.pixel_to_sky(x + 1.0, y + 1.0);
+        row[self.ra_offset..self.ra_offset + 8].copy_from_slice(&ra.to_be_bytes());
+        row[self.ra_offset + 8..self.ra_offset + 16].copy_from_slice(&dec.to_be_bytes());
+        Ok(())
+    }
+}
+
+/// The exposure cards that `<stem>.columns` (and `<stem>.info`) tell, `None` if they are not there or not understood.
+pub fn exposure_cards(stem: &Path) -> Option<Header> {
+    let text = std::fs::read_to_string(append(stem, ".columns")).ok()?;
+    let mut description = describe(&text).ok()?;
+    read_info(stem, &description.images, &mut description.header).ok()?;
+    Some(description.header)
+}
+
+/// What a `.columns` file says.
+struct Description {
+    layout: Layout,
+    header: Header,
+    fields: Vec<(RawKind, usize)>,
+    /// (block number, image name) of each single block.
+    images: Vec<(usize, String)>,
+    x: usize,
+    y: usize,
+    ra_offset: usize,
+}
+
+/// Reads `<k>. <text>` lines; the error is (line, what).
+fn describe(text: &str) -> Result<Description, (u64, String)> {
+    let mut columns: Vec<RawColumn> = Vec::new();
+    let mut fields = Vec::new();
+    let mut offset = 0;
+    let mut add = |name: String, kind: RawKind, offset: &mut usize| {
+        columns.push(RawColumn { name, kind, repeat: 1, offset: *offset, scale: 1.0, zero: 0.0, null: None, unit: String::new() });
+        *offset += kind.bytes(1);
+    };
+    let mut header = Header::default();
+    let mut images = Vec::new();
+    let (mut block, mut current) = (0, String::new());
+    let (mut x, mut y) = (None, None);
+    for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let fail = |what: String| (i as u64 + 1, what);
+        let (number, what) = line.split_once(". ").ok_or_else(|| fail(format!("wanted `<number>. <description>`, found {line:?}")))?;
+        if number.trim().parse() != Ok(fields.len() + 1) {
+            return Err(fail(format!("column number {number}, wanted {}", fields.len() + 1)));
+        }
+        let (quantity, of) = what.split_once(", ").unwrap_or((what, ""));
+        let global = block == 0 && fields.len() < GLOBALS.len();
+        let list: &[_] = if global { &GLOBALS } else { &BLOCK };
+        let known = list.iter().find(|(begins, ..)| quantity.starts_with(begins));
+        let Some(&(_, name, kind)) = known else {
+            // a column that PHAT's layout has no place for is read past, under its number
+            add(format!("COLUMN{}", fields.len() + 1), RawKind::Float, &mut offset);
+            fields.push((RawKind::Float, offset - 4));
+            continue;
+        };
+        if !global && of != current {
+            block += 1;
+            current = of.to_owned();
+            describe_block(block, of, &mut header, &mut images).map_err(fail)?;
+        }
+        match name {
+            "X" => x = Some(fields.len()),
+            "Y" => y = Some(fields.len()),
+            _ => {}
+        }
+        fields.push((kind, offset));
+        add(name.replace('#', &block.to_string()), kind, &mut offset);
+    }
+    let end = text.lines().count() as u64;
+    let (Some(x), Some(y)) = (x, y) else { return Err((end, "no object positions among the columns".into())) };
+    let ra_offset = offset;
+    add("RA_J2000".into(), RawKind::Double, &mut offset);
+    add("DEC_J2000".into(), RawKind::Double, &mut offset);
+    Ok(Description { layout: Layout::new(columns, offset), header, fields, images, x, y, ra_offset })
+}
+
+/// Puts the cards of a block into the header: `F475W` or `ACS_F475W` (combined), `image (filter, seconds sec)` (single).
+fn describe_block(block: usize, of: &str, header: &mut Header, images: &mut Vec<(usize, String)>) -> Result<(), String> {
+    let Some((image, rest)) = of.split_once(" (") else {
+        header.insert(&format!("FILT{block}"), bare_filter(of));
+        return Ok(());
+    };
+    let bad = || format!("wanted `<image> (<filter>, <seconds> sec)`, found {of:?}");
+    let (filter, seconds) = rest.trim_end_matches(')').split_once(", ").ok_or_else(bad)?;
+    let seconds = seconds.strip_suffix(" sec").ok_or_else(bad)?;
+    seconds.parse::<f32>().map_err(|_| bad())?;
+    // splitgroups names extension n `.chipn`; an image without it has one chip
+    let chip = image.rsplit_once(".chip").map_or("1", |(_, chip)| chip);
+    header.insert(&format!("IMAGE{block}"), image);
+    header.insert(&format!("FILT{block}"), bare_filter(filter));
+    header.insert(&format!("CHIP{block}"), chip);
+    header.insert(&format!("EXPT{block}"), seconds);
+    images.push((block, image.to_owned()));
+    Ok(())
+}
+
+/// `F475W` of `ACS_F475W`.
+fn bare_filter(filter: &str) -> &str {
+    filter.rsplit('_').next().unwrap_or(filter)
+}
+
+/// Epochs of the images from `<path>.info`, if it is there: `<n> sets of output data`, then name and MJD in turn.
+fn read_info(path: &Path, images: &[(usize, String)], header: &mut Header) -> Result<(), Error> {
+    let info_path = append(path, ".info");
+    let text = match std::fs::read_to_string(&info_path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(Error::Io { path: info_path, source }),
+    };
+    let mut lines = text.lines().enumerate().skip(1);
+    while let Some((_, name)) = lines.next().filter(|(_, name)| !name.trim().is_empty()) {
+        let (number, epoch) = lines.next().unwrap_or((0, ""));
+        let mjd: f64 = epoch.trim().parse().map_err(|_| Error::Line {
+            path: info_path.clone(),
+            line: number as u64 + 1,
+            what: format!("wanted the epoch of {name} (MJD), found {epoch:?}"),
+        })?;
+        for (block, _) in images.iter().filter(|(_, image)| image == name.trim()) {
+            let (date, time) = civil(mjd);
+            header.insert(&format!("MJD{block}"), &mjd.to_string());
+            header.insert(&format!("DOBS{block}"), &date);
+            header.insert(&format!("TOBS{block}"), &time);
+        }
+    }
+    Ok(())
+}
+
+/// Date and time (UTC, to the second) of a modified Julian date.
+fn civil(mjd: f64) -> (String, String) {
+    const MJD_OF_1970: f64 = 40587.0;
+    let seconds = ((mjd - MJD_OF_1970) * 86400.0).round() as i64;
+    let text = jiff::Timestamp::from_second(seconds).map_or_else(|_| String::new(), |t| t.to_string());
+    text.split_once('T').map_or_else(Default::default, |(d, t)| (d.to_owned(), t.trim_end_matches('Z').to_owned()))
+}
+
+fn read_wcs(path: &Path) -> Result<Tangent, Error> {
+    let stem = path.with_extension("");
+    let candidates = [append(path, ".wcs.hdr"), append(&stem, "_F475W_drz.hdr"), append(path, ".wcs.fits"), append(&stem, "_F475W_drz.fits")];
+    let Some(found) = candidates.iter().find(|p| p.is_file()) else {
+        let wanted = candidates.iter().map(|p| p.file_name().unwrap_or_default().to_string_lossy().into_owned()).collect();
+        return Err(Error::NoWcs { path: path.to_owned(), wanted });
+    };
+    // headers come first in a FITS file and the first image's is the reference's: a megabyte holds it
+    let mut head = Vec::new();
+    let file = File::open(found).map_err(|source| Error::Io { path: found.clone(), source })?;
+    file.take(1 << 20).read_to_end(&mut head).map_err(|source| Error::Io { path: found.clone(), source })?;
+    let header = cards(&String::from_utf8_lossy(&head));
+    Tangent::from_cards(|key| header.get(key)).map_err(|what| Error::BadWcs { path: found.clone(), what })
+}
+
+/// Cards as lines or in 80-character records.
+fn cards(text: &str) -> Header {
+    let mut header = Header::default();
+    // a FITS file has no line ends in its first 81 bytes
+    let as_lines = text.bytes().take(81).any(|b| b == b'\n');
+    let records: Vec<&[u8]> = if as_lines { text.as_bytes().split(|&b| b == b'\n').collect() } else { text.as_bytes().chunks(80).collect() };
+    for record in records {
+        if let Some((key, value)) = parse_card(&String::from_utf8_lossy(record)) {
+            header.insert(&key, &value);
+        }
+    }
+    header
+}
