@@ -62,11 +62,13 @@ pub fn catalog(name: &str, path: &str, sources: &[Source]) -> Result<Catalog, Fa
         let message = "there is no catalogue.toml; it says `description` and `tables`".into();
         return Err(Faults(vec![Fault { path: path.into(), line: 1, column: 1, message }]));
     };
-    let (description, tables, lists) = read_head(head, name, &mut faults);
+    let Some((description, tables, lists)) = read_head(head, name, &mut faults) else {
+        return Err(Faults(faults));
+    };
     let mut drafts = Vec::new();
     for table in &tables {
         match sources.iter().find(|s| s.stem == *table.get_ref()) {
-            Some(source) => drafts.push(read_table(source, name, &lists, &mut faults)),
+            Some(source) => drafts.extend(read_table(source, name, &lists, &mut faults)),
             None => faults.push(fault(head, table.span(), format!("there is no file {}.toml beside this one", table.get_ref()))),
         }
     }
@@ -89,10 +91,10 @@ fn fault(source: &Source, at: Range<usize>, message: String) -> Fault {
     Fault { path: source.path.clone(), line, column: before[line_start..].chars().count() + 1, message }
 }
 
-/// `catalogue.toml`: the description, the tables in order, and the named lists.
-fn read_head(source: &Source, name: &str, faults: &mut Vec<Fault>) -> (String, Vec<Text>, Lists) {
+/// `catalogue.toml`: the description, the tables in order, and the named lists; `None` if it is not TOML.
+fn read_head(source: &Source, name: &str, faults: &mut Vec<Fault>) -> Option<(String, Vec<Text>, Lists)> {
     let mut reader = Reader { source, lists: &Lists::new(), faults };
-    let document = reader.document();
+    let document = reader.document()?;
     let top = document.get_ref();
     reader.known_keys(top, &["description", "tables", "lists"]);
     reader.check_name("catalogue", &Spanned::new(0..0, name.to_string()));
@@ -111,7 +113,7 @@ fn read_head(source: &Source, name: &str, faults: &mut Vec<Fault>) -> (String, V
         !again
     });
     let lists = reader.table(top, "lists").map(|lists| reader.named_lists(lists)).unwrap_or_default();
-    (description.into_inner(), tables, lists)
+    Some((description.into_inner(), tables, lists))
 }
 
 /// A table as one file says it; `like` and what refers to columns are still open.
@@ -126,9 +128,10 @@ struct Draft<'a> {
     index_columns: Vec<Vec<Text>>,
 }
 
-fn read_table<'a>(source: &'a Source, schema: &str, lists: &Lists, faults: &mut Vec<Fault>) -> Draft<'a> {
+/// `None` if the file is not TOML.
+fn read_table<'a>(source: &'a Source, schema: &str, lists: &Lists, faults: &mut Vec<Fault>) -> Option<Draft<'a>> {
     let mut reader = Reader { source, lists, faults };
-    let document = reader.document();
+    let document = reader.document()?;
     let top = document.get_ref();
     reader.known_keys(top, &["description", "like", "key", "position", "columns", "indexes", "storage", "array_storage"]);
     reader.check_name("table", &Spanned::new(0..0, source.stem.clone()));
@@ -168,7 +171,7 @@ fn read_table<'a>(source: &'a Source, schema: &str, lists: &Lists, faults: &mut 
     if let [ra, dec] = &position[..] {
         table.position = Some((ra.get_ref().clone(), dec.get_ref().clone()));
     }
-    Draft { source, table, column_spans, like, key, position, index_columns }
+    Some(Draft { source, table, column_spans, like, key, position, index_columns })
 }
 
 /// `<table>_<columns>_idx`, or `<table>_q3c_idx`.
@@ -185,18 +188,15 @@ fn finish(drafts: Vec<Draft<'_>>, faults: &mut Vec<Fault>) -> Vec<Table> {
         drafts.iter().filter(|d| d.like.is_none()).map(|d| (d.table.name.clone(), d.table.columns.clone())).collect();
     let mut tables = Vec::new();
     for mut draft in drafts {
-        if let Some(like) = &draft.like {
-            match plain.get(like.get_ref()) {
-                Some(columns) => {
-                    draft.table.columns.splice(0..0, columns.iter().cloned());
-                    draft.column_spans.splice(0..0, columns.iter().map(|_| like.span()));
-                }
-                None => {
-                    let message = format!("`like` names {:?}, which is no table of this catalogue with columns of its own", like.get_ref());
-                    faults.push(fault(draft.source, like.span(), message));
-                    continue;
-                }
-            }
+        if let Some(like) = draft.like.clone() {
+            let Some(columns) = plain.get(like.get_ref()) else {
+                let message =
+                    format!("`like` names {:?}, which is no readable table of this catalogue with columns of its own", like.get_ref());
+                faults.push(fault(draft.source, like.span(), message));
+                continue;
+            };
+            draft.table.columns.splice(0..0, columns.iter().cloned());
+            draft.column_spans.splice(0..0, columns.iter().map(|_| like.span()));
         }
         check_references(&draft, faults);
         tables.push(draft.table);
@@ -253,12 +253,12 @@ impl<'a> Reader<'a> {
         self.faults.push(fault(self.source, at, message.into()));
     }
 
-    fn document(&mut self) -> Spanned<DeTable<'a>> {
+    fn document(&mut self) -> Option<Spanned<DeTable<'a>>> {
         let (document, errors) = DeTable::parse_recoverable(&self.source.text);
-        for error in errors {
+        for error in &errors {
             self.fault(error.span().unwrap_or(0..0), format!("not TOML: {}", error.message()));
         }
-        document
+        errors.is_empty().then_some(document)
     }
 
     fn known_keys(&mut self, table: &DeTable<'_>, known: &[&str]) {
@@ -365,31 +365,33 @@ impl<'a> Reader<'a> {
 
     /// The steps of an entry's `each`, each added to the outer one; without `each` there is the outer step alone.
     fn steps(&mut self, table: &DeTable<'_>, outer: &Step) -> Vec<Step> {
-        let Some(each) = self.table(table, "each") else { return vec![outer.clone()] };
-        let mut lists: Vec<(String, Vec<String>)> = Vec::new();
-        for (name, value) in each {
-            let list = self.list(each, name.get_ref(), value);
-            if lists.first().is_some_and(|(_, first)| first.len() != list.len()) {
-                self.fault(value.span(), "the lists of one `each` walk together and must be equally long");
-                return Vec::new();
-            }
-            lists.push((name.get_ref().to_string(), list));
-        }
+        let Some(value) = get(table, "each") else { return vec![outer.clone()] };
+        let Some(each) = self.table(table, "each") else { return Vec::new() };
+        let lists: Vec<Option<(String, Vec<String>)>> = each.iter().map(|(name, value)| self.list(each, name.get_ref(), value)).collect();
+        let Some(lists) = lists.into_iter().collect::<Option<Vec<_>>>() else { return Vec::new() };
         let length = lists.first().map_or(0, |(_, list)| list.len());
+        if length == 0 {
+            self.fault(value.span(), "`each` has nothing to walk: write `each = { band = [\"f475w\", \"f814w\"] }`");
+        } else if lists.iter().any(|(_, list)| list.len() != length) {
+            self.fault(value.span(), "the lists of one `each` walk together and must be equally long");
+            return Vec::new();
+        }
         let step = |i: usize| lists.iter().map(|(name, list)| (name.clone(), list[i].clone())).chain(outer.iter().cloned()).collect();
         (0..length).map(step).collect()
     }
 
-    fn list(&mut self, each: &DeTable<'_>, name: &str, value: &Spanned<DeValue<'_>>) -> Vec<String> {
+    /// A list of `each` with its name: written there, or the name of one in catalogue.toml.
+    fn list(&mut self, each: &DeTable<'_>, name: &str, value: &Spanned<DeValue<'_>>) -> Option<(String, Vec<String>)> {
         if let DeValue::String(list) = value.get_ref() {
-            let known = self.lists.keys().cloned().collect::<Vec<_>>().join(", ");
             let found = self.lists.get(list.as_ref()).cloned();
             if found.is_none() {
+                let known = if self.lists.is_empty() { "none".into() } else { self.lists.keys().cloned().collect::<Vec<_>>().join(", ") };
                 self.fault(value.span(), format!("there is no list {list:?} under [lists] in catalogue.toml; there are: {known}"));
             }
-            return found.unwrap_or_default();
+            return found.map(|list| (name.to_string(), list));
         }
-        self.texts(each, name).into_iter().map(Spanned::into_inner).collect()
+        let texts = self.texts(each, name).into_iter().map(Spanned::into_inner).collect();
+        value.get_ref().is_array().then_some((name.to_string(), texts))
     }
 
     /// Replaces `{name}` and `{NAME}` by the step's values.
@@ -471,7 +473,8 @@ impl<'a> Reader<'a> {
             let known = DataType::ALL.map(DataType::name).join(", ");
             self.fault(kind.span(), format!("unknown type {:?}; the types are {known}, and arrays of them like real[]", kind.get_ref()));
         }
-        (found.unwrap_or(DataType::Text), array)
+        // A double passes every later check, so that one slip gives one fault.
+        (found.unwrap_or(DataType::Double), array)
     }
 
     /// `"ra"`, `{ columns = ["a", "b"] }` or `{ q3c = ["ra", "dec"] }`, the tables with or without `each`.

@@ -13,7 +13,8 @@ const PREFIXED: &[&str] = &[
 /// Units that take none.
 const UNPREFIXED: &[&str] = &["%", "angstrom", "Angstrom", "AU", "dB", "mas", "Sun"];
 const PREFIXES: &[&str] = &[
-    "da", "y", "z", "a", "f", "p", "n", "u", "m", "c", "d", "h", "k", "M", "G", "T", "P", "E", "Z", "Y", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei",
+    "da", "y", "z", "a", "f", "p", "n", "u", "m", "c", "d", "h", "k", "M", "G", "T", "P", "E", "Z", "Y", "Ki", "Mi", "Gi", "Ti", "Pi",
+    "Ei", "Zi", "Yi",
 ];
 const FUNCTIONS: &[&str] = &["sqrt", "log", "ln", "exp"];
 
