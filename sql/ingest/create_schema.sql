@@ -1,0 +1,2 @@
+-- The schema of the loader's own tables.
+CREATE SCHEMA IF NOT EXISTS brickyard

@@ -1,0 +1,79 @@
+//! Builds the missing indices of loaded tables, several sessions side by side, the dearest first.
+//!
+//! Index builds dominate a large load (`bench load`): PostgreSQL builds one index per statement, so the way to use
+//! more than one core is more than one session, each without parallel workers of its own; a scan that two sessions
+//! make at the same time is read once (synchronised scans).
+
+use super::{Error, Event, Progress};
+use crate::db::{self, Connection};
+use crate::schema::{DataType, IndexKey, Table, ddl};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+/// One statement to run.
+#[derive(Debug, Clone)]
+pub struct Build {
+    pub name: String,
+    pub sql: String,
+    cost: u32,
+}
+
+/// The statements that make the indices which the table lacks, the dearest first.
+pub async fn missing(connection: &Connection, table: &Table) -> Result<Vec<Build>, Error> {
+    let rows = connection.query(include_str!("../../sql/ingest/index_names.sql"), &[&table.schema, &table.name]).await.map_err(db::Error::from)?;
+    let there: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    let mut builds: Vec<Build> = all(table).into_iter().filter(|b| !there.contains(&b.name)).collect();
+    builds.sort_by_key(|b| std::cmp::Reverse(b.cost));
+    Ok(builds)
+}
+
+/// Does the table lack its Q3C index?
+pub async fn missing_q3c(connection: &Connection, table: &Table) -> Result<bool, Error> {
+    let q3c = table.indexes.iter().find(|i| matches!(i.key, IndexKey::Q3c { .. }));
+    let missing = missing(connection, table).await?;
+    Ok(q3c.is_none_or(|q3c| missing.iter().any(|b| b.name == q3c.name)))
+}
+
+/// Every index of the table, the primary key among them.
+pub fn all(table: &Table) -> Vec<Build> {
+    let key = ddl::primary_key(table).map(|sql| Build { name: ddl::primary_key_name(table), sql, cost: cost(table, &table.key) + 1 });
+    let index = |index: &crate::schema::Index| Build {
+        name: index.name.clone(),
+        sql: ddl::create_index(table, index),
+        cost: match &index.key {
+            IndexKey::Columns(names) => cost(table, names),
+            IndexKey::Q3c { .. } => 3,
+        },
+    };
+    key.into_iter().chain(table.indexes.iter().map(index)).collect()
+}
+
+/// Relative cost of a build: text sorts dearest.
+fn cost(table: &Table, columns: &[String]) -> u32 {
+    columns.iter().filter_map(|name| table.column(name)).map(|c| if c.datatype == DataType::Text { 4 } else { 2 }).sum()
+}
+
+/// Runs the builds in `sessions` sessions; the first error ends all.
+pub async fn run(connection: &Connection, builds: Vec<Build>, sessions: usize, progress: &Progress) -> Result<(), Error> {
+    let total = builds.len();
+    let queue = Arc::new(Mutex::new(VecDeque::from(builds)));
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..sessions.min(total) {
+        let session = connection.another().await?;
+        let (queue, progress) = (queue.clone(), progress.clone());
+        tasks.spawn(async move {
+            // parallel workers inside one build would take the cores from the other session
+            session.batch_execute("SET max_parallel_maintenance_workers = 0").await.map_err(db::Error::from)?;
+            loop {
+                let next = queue.lock().map_or(None, |mut q| q.pop_front());
+                let Some(build) = next else { return Ok::<(), Error>(()) };
+                session.batch_execute(&build.sql).await.map_err(|e| Error::Index { name: build.name.clone(), source: e.into() })?;
+                progress.tell(Event::Indexed { name: build.name, total });
+            }
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.map_err(|e| Error::Task(e.to_string()))??;
+    }
+    Ok(())
+}

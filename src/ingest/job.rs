@@ -1,0 +1,618 @@
+//! One file: read, check, sort, and COPY into its tables in one transaction.
+//!
+//! Reading and sorting go first, because the first row on disk may be the last of the file; then encoding runs on a
+//! thread of its own while the chunks before are being sent, so that the server is never waited for by anything but
+//! itself. One connection is enough: two into one table gave no gain on 2 cores (measured, `bench load`).
+
+use super::coverage::{Coverage, ranges};
+use super::designation::{Designation, random_id};
+use super::encode::{self, COPY_HEADER, COPY_TRAILER, Context};
+use super::files::Task;
+use super::ledger::{self, Entry, Line};
+use super::manifest::{Manifest, RowsOf};
+use super::plan::{self, Plan};
+use super::sort::{Key, Sorted, Sorter};
+use super::spool::Spool;
+use super::{Error, Event, FileReport, Options, Outcome, Progress, index as indices};
+use crate::db::{self, Connection};
+use crate::format::open::Source;
+use crate::schema::{Table, ddl};
+use crate::sky::{index, q3c};
+use bytes::Bytes;
+use futures_util::SinkExt;
+use sha2::Digest;
+use std::collections::HashSet;
+use std::io::Read;
+use std::path::Path;
+use std::time::{Instant, SystemTime};
+use tokio::sync::mpsc;
+
+/// Bytes of a COPY chunk: 64 KiB to 1 MiB made no difference.
+const CHUNK_BYTES: usize = 512 << 10;
+/// Chunks between encoder and connection.
+const CHUNKS: usize = 4;
+/// Bytes of rows read at a time.
+const READ_BYTES: usize = 4 << 20;
+
+/// What a file is on disk.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Stamp {
+    bytes: i64,
+    mtime_ns: i64,
+}
+
+/// A loader that has work to do on this file.
+struct Work {
+    manifest: Manifest,
+    duplicates: Option<Table>,
+    /// Ledger lines whose rows this file replaces.
+    replaces: Vec<Line>,
+}
+
+/// Loads a file with all its loaders; one report per loader.
+pub async fn load_file(connection: &Connection, task: Task, options: &Options, progress: &Progress) -> Result<Vec<FileReport>, Error> {
+    let started = Instant::now();
+    let stamp = stamp(&task.path)?;
+    let (mut reports, mut works) = (Vec::new(), Vec::new());
+    for (manifest, duplicates) in &task.loaders {
+        match decide(connection, &task, manifest, stamp, options).await? {
+            Decision::Skip(why) => reports.push(report(&task, manifest, Outcome::Skipped(why))),
+            Decision::Load(replaces) => works.push(Work { manifest: manifest.clone(), duplicates: duplicates.clone(), replaces }),
+        }
+    }
+    if works.is_empty() {
+        return Ok(reports);
+    }
+    let hash = tokio::task::spawn_blocking({
+        let path = task.path.clone();
+        move || sha256(&path)
+    });
+    let prepared = tokio::task::spawn_blocking({
+        let (task, options, progress) = (task.clone(), options.clone(), progress.clone());
+        let manifests: Vec<Manifest> = works.iter().map(|w| w.manifest.clone()).collect();
+        move || prepare(&task, &manifests, &options, &progress)
+    });
+    let mut prepared = prepared.await.map_err(|e| Error::Task(e.to_string()))??;
+    let sha256 = hash.await.map_err(|e| Error::Task(e.to_string()))??;
+    if self::stamp(&task.path)? != stamp {
+        let message = std::io::Error::other("the file changed while it was read; run the same command again when it is whole");
+        return Err(Error::Io { path: task.path, source: message });
+    }
+    prepared.drop_known_bytes(connection, &mut works, &sha256, &task, &mut reports).await?;
+    let done = transact(connection, &task, works, prepared, stamp, &sha256, started, progress).await;
+    match done {
+        Ok(more) => reports.extend(more),
+        Err(error) => {
+            // the connection may be gone: then the server has rolled back by itself
+            drop(connection.batch_execute("ROLLBACK").await);
+            return Err(error);
+        }
+    }
+    Ok(reports)
+}
+
+enum Decision {
+    Skip(String),
+    Load(Vec<Line>),
+}
+
+/// Is the file in already, changed, or in the way of another?
+async fn decide(connection: &Connection, task: &Task, manifest: &Manifest, stamp: Stamp, options: &Options) -> Result<Decision, Error> {
+    let table = manifest.table.full_name();
+    let lines = ledger::lines(connection, &table).await?;
+    let path = task.path.display().to_string();
+    let scope = scope_text(manifest, task);
+    let mut replaces = Vec::new();
+    if let Some(line) = lines.iter().find(|l| l.path == path) {
+        if line.bytes == stamp.bytes && line.mtime_ns == stamp.mtime_ns {
+            return Ok(Decision::Skip("loaded before".into()));
+        }
+        if line.bytes == stamp.bytes && sha256(&task.path)? == line.sha256 {
+            ledger::touch(connection, line, stamp.mtime_ns).await?;
+            return Ok(Decision::Skip("loaded before (same bytes)".into()));
+        }
+        if !options.replace {
+            let sha256 = line.sha256.chars().take(12).collect();
+            return Err(Error::Changed { path: task.path.clone(), table, then: line.bytes, sha256 });
+        }
+        replaces.push(line.clone());
+    }
+    if !scope.is_empty() {
+        for line in lines.iter().filter(|l| l.path != path && l.scope == scope) {
+            if !options.replace {
+                if !task.named {
+                    return Ok(Decision::Skip(format!("{scope} was loaded from {}", line.path)));
+                }
+                return Err(Error::Taken { path: task.path.clone(), table, scope, from: line.path.clone() });
+            }
+            replaces.push(line.clone());
+        }
+    }
+    if !replaces.is_empty() && manifest.replace.is_empty() && lines.len() > replaces.len() {
+        return Err(Error::NotReplaceable { path: task.path.clone(), table, loader: manifest.name.clone() });
+    }
+    Ok(Decision::Load(replaces))
+}
+
+/// `brick=1, field=18`, as far as the file name tells.
+fn scope_text(manifest: &Manifest, task: &Task) -> String {
+    let value = |name: &String| task.captures.get(manifest.columns.get(name)?.capture.as_ref()?).map(|v| format!("{name}={v}"));
+    manifest.replace.iter().filter_map(value).collect::<Vec<_>>().join(", ")
+}
+
+fn stamp(path: &Path) -> Result<Stamp, Error> {
+    let meta = std::fs::metadata(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let since = meta.modified().ok().and_then(|t| t.duration_since(SystemTime::UNIX_EPOCH).ok()).unwrap_or_default();
+    Ok(Stamp { bytes: meta.len() as i64, mtime_ns: since.as_nanos() as i64 })
+}
+
+fn sha256(path: &Path) -> Result<String, Error> {
+    let io = |source| Error::Io { path: path.to_owned(), source };
+    let mut file = std::fs::File::open(path).map_err(io)?;
+    let mut hasher = sha2::Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let n = file.read(&mut buffer).map_err(io)?;
+        if n == 0 {
+            return Ok(ledger::hex(&hasher.finalize()));
+        }
+        hasher.update(&buffer[..n]);
+    }
+}
+
+fn report(task: &Task, manifest: &Manifest, outcome: Outcome) -> FileReport {
+    FileReport {
+        path: task.path.display().to_string(),
+        table: manifest.table.full_name(),
+        loader: manifest.name.clone(),
+        outcome,
+        rows_read: 0,
+        rows_loaded: 0,
+        rows_rejected: 0,
+        rows_duplicate: 0,
+        seconds: 0.0,
+        unused_columns: Vec::new(),
+    }
+}
+
+/// A file that was read, sorted and bound to its loaders.
+struct Prepared {
+    plans: Vec<Plan>,
+    /// `None` where no loader wants the rows.
+    sorted: Option<Sorted>,
+    rows_read: u64,
+    /// Rows whose position cannot be: row number from 1, reason.
+    rejects: Vec<(u64, String)>,
+    /// Cells of the file, where a table is keyed by the designation.
+    cells: Vec<i32>,
+    scratch_dir: std::path::PathBuf,
+}
+
+impl Prepared {
+    /// Leaves out the tables that hold the same bytes under another name.
+    async fn drop_known_bytes(
+        &mut self,
+        connection: &Connection,
+        works: &mut Vec<Work>,
+        sha256: &str,
+        task: &Task,
+        reports: &mut Vec<FileReport>,
+    ) -> Result<(), Error> {
+        let mut i = 0;
+        while i < works.len() {
+            let lines = ledger::lines(connection, &works[i].manifest.table.full_name()).await?;
+            let same = lines.iter().find(|l| l.sha256 == sha256 && !works[i].replaces.iter().any(|r| r.id == l.id));
+            if let Some(line) = same {
+                let why = format!("the same bytes were loaded from {}", line.path);
+                reports.push(report(task, &works[i].manifest, Outcome::Skipped(why)));
+                works.remove(i);
+                self.plans.remove(i);
+            } else {
+                i += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Opens and checks the file against all its loaders, then reads and sorts it.
+fn prepare(task: &Task, manifests: &[Manifest], options: &Options, progress: &Progress) -> Result<Prepared, Error> {
+    let first = &manifests[0];
+    let mut source = Source::open(&task.path, &first.hdu, &options.scratch_dir)?;
+    progress.tell(Event::Reading { file: task.path.display().to_string(), rows: source.rows });
+    let mut plans = Vec::new();
+    for manifest in manifests {
+        if manifest.hdu != first.hdu {
+            let faults = vec![format!("loader {} reads HDU {}, loader {} HDU {}: load them one by one with --loader", first.name, first.hdu, manifest.name, manifest.hdu)];
+            return Err(Error::Faults { path: task.path.clone(), loader: manifest.name.clone(), faults });
+        }
+        let bound = plan::bind(manifest, &source, &task.path, &task.captures);
+        plans.push(bound.map_err(|faults| Error::Faults { path: task.path.clone(), loader: manifest.name.clone(), faults })?);
+    }
+    let mut prepared = Prepared { plans, sorted: None, rows_read: 0, rejects: Vec::new(), cells: Vec::new(), scratch_dir: options.scratch_dir.clone() };
+    if prepared.plans.iter().any(|p| p.position.is_some()) {
+        read_and_sort(&mut source, &mut prepared, task, options, progress)?;
+    }
+    Ok(prepared)
+}
+
+fn read_and_sort(source: &mut Source, prepared: &mut Prepared, task: &Task, options: &Options, progress: &Progress) -> Result<(), Error> {
+    let positions: Vec<_> = prepared.plans.iter().filter_map(|p| p.position).collect();
+    let (ra, dec) = positions[0];
+    if positions.iter().any(|p| *p != positions[0]) {
+        let faults = vec!["its loaders take different columns as the position: load them one by one with --loader".to_owned()];
+        return Err(Error::Faults { path: task.path.clone(), loader: prepared.plans[0].manifest.name.clone(), faults });
+    }
+    let keyed = prepared.plans.iter().any(|p| p.keyed);
+    let row_bytes = source.layout.row_bytes.max(1);
+    let scratch = |source| Error::Scratch { path: task.path.clone(), dir: options.scratch_dir.clone(), source };
+    let mut sorter = Sorter::new(row_bytes, options.run_bytes, &options.scratch_dir);
+    let mut coverage = Coverage::new();
+    let mut buffer = Vec::with_capacity(READ_BYTES + row_bytes);
+    loop {
+        buffer.clear();
+        let rows = source.read((READ_BYTES / row_bytes).max(1), &mut buffer)?;
+        if rows == 0 {
+            break;
+        }
+        for row in buffer.chunks_exact(row_bytes) {
+            let number = prepared.rows_read;
+            prepared.rows_read += 1;
+            let (ra, dec) = (ra.float(row), dec.float(row));
+            if let Err(error) = index::valid(ra, dec) {
+                prepared.rejects.push((number + 1, format!("position: {error}")));
+                continue;
+            }
+            let designation = Designation::new(ra, dec);
+            let (near_ra, near_dec) = designation.position_deg();
+            let ipix = q3c::ang2ipix(near_ra, near_dec) as u64;
+            if keyed {
+                coverage.add(ipix, near_ra, near_dec);
+            }
+            sorter.push(Key { ipix, tie: designation.tie(), row: number }, row).map_err(scratch)?;
+        }
+        progress.tell(Event::Read { rows: rows as u64, fraction: source.fraction_read() });
+    }
+    prepared.sorted = Some(sorter.finish().map_err(scratch)?);
+    prepared.cells = coverage.sorted();
+    Ok(())
+}
+
+/// The transaction of a file.
+#[allow(clippy::too_many_arguments)] // the facts of one file, passed on once
+async fn transact(
+    connection: &Connection,
+    task: &Task,
+    works: Vec<Work>,
+    prepared: Prepared,
+    stamp: Stamp,
+    sha256: &str,
+    started: Instant,
+    progress: &Progress,
+) -> Result<Vec<FileReport>, Error> {
+    let mut reports = Vec::new();
+    connection.batch_execute("BEGIN").await.map_err(db::Error::from)?;
+    for (work, plan) in works.iter().zip(&prepared.plans) {
+        let table = plan.manifest.table.full_name();
+        for line in &work.replaces {
+            remove_rows(connection, work, plan, line).await?;
+        }
+        progress.tell(Event::Copying { table: table.clone(), rows: prepared.rows_read });
+        let known = known_designations(connection, plan, &prepared).await?;
+        let counts = copy_rows(connection, work, plan, &prepared, task, known, progress).await?;
+        if !work.replaces.is_empty() {
+            promote_duplicates(connection, work, plan).await?;
+        }
+        let report = FileReport {
+            rows_read: prepared.rows_read,
+            rows_loaded: counts.loaded,
+            rows_rejected: counts.rejected,
+            rows_duplicate: counts.duplicate,
+            seconds: started.elapsed().as_secs_f64(),
+            unused_columns: plan.unused.clone(),
+            ..report(task, &plan.manifest, if work.replaces.is_empty() { Outcome::Loaded } else { Outcome::Replaced })
+        };
+        ledger::insert(connection, &entry(&report, plan, &prepared, stamp, sha256, task)).await?;
+        reports.push(report);
+    }
+    connection.batch_execute("COMMIT").await.map_err(db::Error::from)?;
+    Ok(reports)
+}
+
+fn entry(report: &FileReport, plan: &Plan, prepared: &Prepared, stamp: Stamp, sha256: &str, task: &Task) -> Entry {
+    Entry {
+        table: report.table.clone(),
+        loader: report.loader.clone(),
+        path: report.path.clone(),
+        sha256: sha256.to_owned(),
+        bytes: stamp.bytes,
+        mtime_ns: stamp.mtime_ns,
+        scope: scope_text(&plan.manifest, task),
+        rows_read: report.rows_read as i64,
+        rows_loaded: report.rows_loaded as i64,
+        rows_rejected: report.rows_rejected as i64,
+        rows_duplicate: report.rows_duplicate as i64,
+        seconds: report.seconds,
+        loader_version: plan.manifest.version.clone(),
+        schema_version: ledger::short_hash(ddl::create_table(&plan.manifest.table).as_bytes()),
+        cells: if plan.keyed { prepared.cells.clone() } else { Vec::new() },
+    }
+}
+
+/// Deletes the rows that a ledger line stands for, and the line.
+async fn remove_rows(connection: &Connection, work: &Work, plan: &Plan, line: &Line) -> Result<(), Error> {
+    let table = &plan.manifest.table;
+    let condition = scope_condition(&plan.scope);
+    let values: Vec<String> = plan.scope.iter().map(|(_, value)| value.clone()).collect();
+    let parameters: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> = values.iter().map(|v| v as _).collect();
+    connection.execute(&format!("DELETE FROM {}{condition}", ddl::qualified(table)), &parameters).await.map_err(db::Error::from)?;
+    if let Some(duplicates) = &work.duplicates {
+        let sql = format!("DELETE FROM {} WHERE file = $1", ddl::qualified(duplicates));
+        connection.execute(&sql, &[&line.path]).await.map_err(db::Error::from)?;
+    }
+    Ok(ledger::forget(connection, &table.full_name(), line).await?)
+}
+
+/// ` WHERE brick::text = $1 AND ...`; all rows where the loader has no scope (then the file is the only one).
+fn scope_condition(scope: &[(String, String)]) -> String {
+    let terms: Vec<String> = scope.iter().enumerate().map(|(i, (name, _))| format!("{}::text = ${}", ddl::quote(name), i + 1)).collect();
+    if terms.is_empty() { String::new() } else { format!(" WHERE {}", terms.join(" AND ")) }
+}
+
+/// After rows were replaced, a duplicate whose first row is gone takes its place: the one that was loaded first.
+async fn promote_duplicates(connection: &Connection, work: &Work, plan: &Plan) -> Result<(), Error> {
+    let (Some(duplicates), true) = (&work.duplicates, plan.keyed) else { return Ok(()) };
+    let table = &plan.manifest.table;
+    let columns = table.columns.iter().map(|c| ddl::quote(&c.name)).collect::<Vec<_>>().join(", ");
+    let sql = format!(
+        "WITH first AS (SELECT DISTINCT ON (d.objid) d.ctid AS place FROM {dup} d LEFT JOIN brickyard.ledger l ON l.path = d.file AND l.table_name = '{name}'
+           WHERE NOT EXISTS (SELECT FROM {main} m WHERE m.objid = d.objid) ORDER BY d.objid, l.id, d.row),
+         moved AS (DELETE FROM {dup} d USING first WHERE d.ctid = first.place RETURNING d.*)
+         INSERT INTO {main} ({columns}) SELECT {columns} FROM moved",
+        dup = ddl::qualified(duplicates),
+        main = ddl::qualified(table),
+        name = table.full_name(),
+    );
+    Ok(connection.batch_execute(&sql).await.map_err(db::Error::from)?)
+}
+
+/// The name of the small index that finds known rows while a table has no other.
+pub fn scan_index(table: &Table) -> String {
+    format!("{}.{}", ddl::quote(&table.schema), ddl::quote(&format!("{}_loading_brin", table.name)))
+}
+
+/// The designations in the table that rows of this file may have too, sorted.
+///
+/// Only where earlier files touch the same cells of the sky are rows looked up, by the Q3C index or, before that is
+/// built, by a BRIN index on the same expression (a megabyte, read page by page in sky order).
+async fn known_designations(connection: &Connection, plan: &Plan, prepared: &Prepared) -> Result<Vec<u64>, Error> {
+    let table = &plan.manifest.table;
+    let (true, Some((ra, dec))) = (plan.keyed, &table.position) else { return Ok(Vec::new()) };
+    let earlier: HashSet<i32> = ledger::cells(connection, &table.full_name(), 0).await?;
+    let shared: Vec<i32> = prepared.cells.iter().copied().filter(|c| earlier.contains(c)).collect();
+    if shared.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (ra, dec, name) = (ddl::quote(ra), ddl::quote(dec), ddl::qualified(table));
+    if indices::missing_q3c(connection, table).await? {
+        let sql = format!(
+            "CREATE INDEX IF NOT EXISTS {} ON {name} USING brin (q3c_ang2ipix({ra}, {dec})) WITH (pages_per_range = 32); SELECT brin_summarize_new_values('{}'::regclass)",
+            ddl::quote(&format!("{}_loading_brin", table.name)),
+            scan_index(table)
+        );
+        connection.batch_execute(&sql).await.map_err(db::Error::from)?;
+    }
+    let mut known = Vec::new();
+    // some ranges at a time, so that the planner sees index conditions and not a long list
+    for ranges in ranges(&shared).chunks(32) {
+        let terms: Vec<String> = ranges.iter().map(|(low, high)| format!("q3c_ang2ipix({ra}, {dec}) >= {low} AND q3c_ang2ipix({ra}, {dec}) < {high}")).collect();
+        let sql = format!("SELECT {ra}, {dec} FROM {name} WHERE {}", terms.join(" OR "));
+        let none: [&(dyn tokio_postgres::types::ToSql + Sync); 0] = [];
+        let rows = connection.query_raw(&sql, none).await.map_err(db::Error::from)?;
+        let mut rows = std::pin::pin!(rows);
+        while let Some(row) = futures_util::TryStreamExt::try_next(&mut rows).await.map_err(db::Error::from)? {
+            known.push(Designation::new(row.get(0), row.get(1)).tie());
+        }
+    }
+    known.sort_unstable();
+    Ok(known)
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Counts {
+    loaded: u64,
+    rejected: u64,
+    duplicate: u64,
+}
+
+/// What the encoder hands back when it is through.
+struct Encoded {
+    counts: Counts,
+    duplicates: Spool,
+    rejects: Spool,
+}
+
+/// COPYs the rows of one table, then what was set aside.
+async fn copy_rows(
+    connection: &Connection,
+    work: &Work,
+    plan: &Plan,
+    prepared: &Prepared,
+    task: &Task,
+    known: Vec<u64>,
+    progress: &Progress,
+) -> Result<Counts, Error> {
+    let table = &plan.manifest.table;
+    let failed = |source| Error::Copy { path: task.path.clone(), table: table.full_name(), source };
+    let (sender, receiver) = mpsc::channel(CHUNKS);
+    let (encoded, copied) = std::thread::scope(|scope| {
+        let encoder = Encoder { plan, prepared, path: task.path.display().to_string(), known, sender, progress: progress.clone() };
+        let thread = scope.spawn(move || encoder.run());
+        let copied = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(copy(connection, &copy_sql(table), receiver)));
+        (thread.join(), copied)
+    });
+    // the server's refusal comes first: the encoder only saw that nobody took its chunks
+    copied.map_err(failed)?;
+    let mut encoded = encoded.map_err(|_| Error::Task("the encoder panicked".into()))?.map_err(|source| Error::Scratch {
+        path: task.path.clone(),
+        dir: prepared.scratch_dir.clone(),
+        source,
+    })?;
+    if let Some(duplicates) = &work.duplicates {
+        copy_spool(connection, &copy_sql(duplicates), &mut encoded.duplicates, task, &duplicates.full_name()).await?;
+    }
+    let rejects = "COPY brickyard.reject (table_name, file, \"row\", reason) FROM STDIN (FORMAT binary)";
+    copy_spool(connection, rejects, &mut encoded.rejects, task, "brickyard.reject").await?;
+    Ok(encoded.counts)
+}
+
+fn copy_sql(table: &Table) -> String {
+    let columns: Vec<String> = table.columns.iter().map(|c| ddl::quote(&c.name)).collect();
+    format!("COPY {} ({}) FROM STDIN (FORMAT binary)", ddl::qualified(table), columns.join(", "))
+}
+
+/// Sends chunks until the channel closes; the rows that the server counted.
+pub async fn copy(connection: &Connection, sql: &str, mut chunks: mpsc::Receiver<Bytes>) -> Result<u64, db::Error> {
+    let sink = connection.copy_in::<_, Bytes>(sql).await?;
+    let mut sink = std::pin::pin!(sink);
+    while let Some(chunk) = chunks.recv().await {
+        if let Err(error) = sink.send(chunk).await {
+            // the server has ended the COPY: it says why when the stream is finished
+            chunks.close();
+            return Err(sink.finish().await.err().unwrap_or(error).into());
+        }
+    }
+    Ok(sink.finish().await?)
+}
+
+async fn copy_spool(connection: &Connection, sql: &str, spool: &mut Spool, task: &Task, table: &str) -> Result<(), Error> {
+    if spool.rows == 0 {
+        return Ok(());
+    }
+    let io = |source| Error::Io { path: task.path.clone(), source };
+    spool.rewind().map_err(io)?;
+    let (sender, receiver) = mpsc::channel(CHUNKS);
+    let feed = async {
+        drop(sender.send(Bytes::from_static(COPY_HEADER)).await);
+        loop {
+            let piece = spool.read().map_err(io)?;
+            let end = piece.is_empty();
+            let piece = if end { Bytes::from_static(COPY_TRAILER) } else { Bytes::from(piece) };
+            // a closed channel means that the COPY failed, which it reports itself
+            if sender.send(piece).await.is_err() || end {
+                drop(sender);
+                return Ok::<(), Error>(());
+            }
+        }
+    };
+    let (fed, copied) = tokio::join!(feed, copy(connection, sql, receiver));
+    copied.map_err(|source| Error::Copy { path: task.path.clone(), table: table.to_owned(), source })?;
+    fed
+}
+
+/// Turns the sorted rows into COPY chunks.
+struct Encoder<'a> {
+    plan: &'a Plan,
+    prepared: &'a Prepared,
+    path: String,
+    known: Vec<u64>,
+    sender: mpsc::Sender<Bytes>,
+    progress: Progress,
+}
+
+impl Encoder<'_> {
+    fn run(self) -> std::io::Result<Encoded> {
+        let table = &self.plan.manifest.table;
+        let dir = &self.prepared.scratch_dir;
+        let mut out = Encoded { counts: Counts::default(), duplicates: Spool::new(dir), rejects: Spool::new(dir) };
+        let mut chunk = Vec::with_capacity(CHUNK_BYTES + (CHUNK_BYTES >> 2));
+        chunk.extend_from_slice(COPY_HEADER);
+        if self.plan.manifest.rows == RowsOf::Blocks {
+            self.blocks(&mut chunk, &mut out);
+        } else {
+            for (row, reason) in &self.prepared.rejects {
+                out.counts.rejected += 1;
+                out.rejects.push(&reject_row(&table.full_name(), &self.path, *row, reason))?;
+            }
+            self.rows(&mut chunk, &mut out)?;
+        }
+        chunk.extend_from_slice(COPY_TRAILER);
+        drop(self.sender.blocking_send(chunk.into()));
+        Ok(out)
+    }
+
+    /// One row per block of the file.
+    fn blocks(&self, chunk: &mut Vec<u8>, out: &mut Encoded) {
+        for program in &self.plan.programs {
+            let context =
+                Context { row: &[], ids: index::ids(0.0, 0.0), designation: Designation::new(0.0, 0.0), random_id: 0.0, objid: &[] };
+            chunk.extend_from_slice(&(self.plan.manifest.table.columns.len() as u16).to_be_bytes());
+            // block rows are constants, which cannot fail
+            if encode::run(program, &context, chunk).is_ok() {
+                out.counts.loaded += 1;
+            }
+        }
+    }
+
+    fn rows(&self, chunk: &mut Vec<u8>, out: &mut Encoded) -> std::io::Result<()> {
+        let (Some(sorted), Some((ra, dec))) = (&self.prepared.sorted, self.plan.position) else { return Ok(()) };
+        let columns = &self.plan.manifest.table.columns;
+        let field_count = (columns.len() as u16).to_be_bytes();
+        let keep_duplicates = (columns.len() as u16 + 2).to_be_bytes();
+        let mut reader = sorted.reader()?;
+        let mut objid = Vec::with_capacity(64);
+        let mut indexer = index::Indexer::default();
+        let (mut last_kept, mut sent) = (None, 0);
+        while let Some((key, row)) = reader.next()? {
+            let (ra, dec) = (ra.float(row), dec.float(row));
+            let designation = Designation::new(ra, dec);
+            objid.clear();
+            objid.extend_from_slice(&[0; 4]);
+            designation.write(&self.plan.prefix, &mut objid);
+            let length = (objid.len() as u32 - 4).to_be_bytes();
+            objid[..4].copy_from_slice(&length);
+            let context = Context { row, ids: indexer.ids(ra, dec), designation, random_id: random_id(key.tie), objid: &objid };
+            let met_before = self.plan.keyed && (last_kept == Some(key.tie) || self.known.binary_search(&key.tie).is_ok());
+            for program in &self.plan.programs {
+                let start = chunk.len();
+                chunk.extend_from_slice(if met_before { &keep_duplicates } else { &field_count });
+                if let Err(fault) = encode::run(program, &context, chunk) {
+                    chunk.truncate(start);
+                    out.counts.rejected += 1;
+                    let reason = fault.describe(columns);
+                    out.rejects.push(&reject_row(&self.plan.manifest.table.full_name(), &self.path, key.row + 1, &reason))?;
+                } else if met_before {
+                    encode::field(self.path.as_bytes(), chunk);
+                    encode::field(&(key.row as i64 + 1).to_be_bytes(), chunk);
+                    out.counts.duplicate += 1;
+                    out.duplicates.push(&chunk[start..])?;
+                    chunk.truncate(start);
+                } else {
+                    last_kept = Some(key.tie);
+                    out.counts.loaded += 1;
+                }
+            }
+            if chunk.len() >= CHUNK_BYTES {
+                let full = std::mem::replace(chunk, Vec::with_capacity(CHUNK_BYTES + (CHUNK_BYTES >> 2)));
+                if self.sender.blocking_send(full.into()).is_err() {
+                    return Ok(()); // the COPY failed and reports it itself
+                }
+                self.progress.tell(Event::Copied { rows: out.counts.loaded - sent });
+                sent = out.counts.loaded;
+            }
+        }
+        self.progress.tell(Event::Copied { rows: out.counts.loaded - sent });
+        Ok(())
+    }
+}
+
+/// A row of brickyard.reject.
+fn reject_row(table: &str, path: &str, row: u64, reason: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    out.extend_from_slice(&4u16.to_be_bytes());
+    encode::field(table.as_bytes(), &mut out);
+    encode::field(path.as_bytes(), &mut out);
+    encode::field(&(row as i64).to_be_bytes(), &mut out);
+    encode::field(reason.as_bytes(), &mut out);
+    out
+}
