@@ -218,11 +218,11 @@ async fn make_tables(connection: &Connection, tables: &[Table]) -> Result<(), Er
 
 /// Creates the table without indices, or checks that the one there has the columns of the schema file.
 async fn make_table(connection: &Connection, table: &Table) -> Result<(), Error> {
-    let live = connection.query(include_str!("../../sql/ingest/live_columns.sql"), &[&table.schema, &table.name]).await.map_err(db::Error::from)?;
+    let live = connection.query(include_str!("../../sql/schema/live_columns.sql"), &[&table.schema, &table.name]).await.map_err(db::Error::from)?;
     if live.is_empty() {
         let sql = format!("BEGIN;\n{}\n{}\n{}\nCOMMIT", ddl::create_schema(&table.schema), ddl::create_table(table), ddl::comments(table));
         connection.batch_execute(&sql).await.map_err(db::Error::from)?;
-        return Ok(db::publish(connection, &table.schema).await?);
+        return Ok(db::connect::publish(connection, &table.schema).await?);
     }
     let live: Vec<String> = live.iter().map(|row| format!("{} {}", row.get::<_, String>(0), row.get::<_, String>(1))).collect();
     let wanted: Vec<String> = table.columns.iter().map(|c| format!("{} {}", c.name, ddl::column_type(c))).map(|c| c.replace(" NOT NULL", "")).collect();
