@@ -229,7 +229,7 @@ fn print_report(report: &Report) {
         }
     }
     let mut table = comfy_table::Table::new();
-    table.load_preset(comfy_table::presets::UTF8_BORDERS_ONLY);
+    table.load_style(comfy_table::presets::UTF8_BORDERS_ONLY);
     table.set_header(["table", "files", "skipped", "rows", "rejected", "duplicate"]);
     for i in 1..6 {
         if let Some(column) = table.column_mut(i) {

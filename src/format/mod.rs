@@ -7,5 +7,6 @@
 
 pub mod dolphot;
 pub mod fits;
+pub mod fits_write;
 pub mod layout;
 pub mod open;
