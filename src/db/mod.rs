@@ -2,6 +2,10 @@
 //!
 //! [`connect`] is the one door: it starts the embedded cluster when no URL is given.
 
+pub mod query;
+
+pub use query::query;
+
 use std::path::PathBuf;
 
 /// Which server to talk to.
