@@ -31,6 +31,7 @@ use futures_util::StreamExt;
 use std::fmt::Write as _;
 use std::pin::Pin;
 use std::sync::Arc;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{FromSql, Kind, ToSql, Type};
 use tokio_postgres::{Client, RowStream, Statement};
 
@@ -43,8 +44,8 @@ pub const BATCH_BYTES: usize = 4 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The server refused the statement, or the connection broke.
-    #[error("{}", explain(.source, .sql))]
-    Server { sql: String, source: tokio_postgres::Error },
+    #[error(transparent)]
+    Server(#[from] super::Error),
     /// A result column of a type that has no counterpart here.
     #[error("column `{column}` is of PostgreSQL type {postgres}, which cannot be shown: ask for it as text, with `::text` after its expression")]
     Type { column: String, postgres: String },
@@ -58,22 +59,26 @@ pub enum Error {
 
 impl Error {
     /// The SQLSTATE, when the server said one.
-    pub fn code(&self) -> Option<&tokio_postgres::error::SqlState> {
+    pub fn code(&self) -> Option<&SqlState> {
         match self {
-            Error::Server { source, .. } => source.code(),
-            _ => None,
+            Error::Server(error) => error.code(),
+            Error::Type { .. } | Error::Value { .. } | Error::Batch(_) => None,
         }
     }
+}
+
+/// The server's error with the place in `sql` that it points at.
+fn server(error: tokio_postgres::Error, sql: &str) -> Error {
+    Error::Server(super::Error::from(error).in_sql(sql))
 }
 
 /// Prepares and starts `sql`; the rows come as they are taken from the stream.
 ///
 /// Only names and types of the columns are known here; [`crate::schema::Catalog`] knows units and UCDs.
 pub async fn query(client: &Client, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Rows, Error> {
-    let server = |source| Error::Server { sql: sql.to_owned(), source };
-    let statement = client.prepare(sql).await.map_err(server)?;
+    let statement = client.prepare(sql).await.map_err(|error| server(error, sql))?;
     let (columns, wires) = describe(&statement)?;
-    let stream = client.query_raw(&statement, params.iter().copied()).await.map_err(server)?;
+    let stream = client.query_raw(&statement, params.iter().copied()).await.map_err(|error| server(error, sql))?;
     let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
     let reader = Reader { stream: Box::pin(stream), schema, wires, sql: sql.to_owned(), done: false };
     let batches = futures_util::stream::unfold(reader, |mut reader| async move {
@@ -212,9 +217,9 @@ impl Reader {
                 self.done = true;
                 break;
             };
-            let row = row.map_err(|source| Error::Server { sql: self.sql.clone(), source })?;
+            let row = row.map_err(|error| server(error, &self.sql))?;
             for (index, column) in columns.iter_mut().enumerate() {
-                let Raw(value) = row.try_get(index).map_err(|source| Error::Server { sql: self.sql.clone(), source })?;
+                let Raw(value) = row.try_get(index).map_err(|error| server(error, &self.sql))?;
                 column.push(value).map_err(|problem| Error::Value { column: self.schema.field(index).name().clone(), problem })?;
             }
             rows += 1;
@@ -488,41 +493,6 @@ fn numeric(raw: &[u8]) -> Result<f64, Problem> {
     text.parse().map_err(|_| "a numeric value that does not parse")
 }
 
-/// The server's message with its hint, and the line of the query with a caret where the server saw the fault.
-fn explain(error: &tokio_postgres::Error, sql: &str) -> String {
-    use tokio_postgres::error::ErrorPosition;
-    let Some(db) = error.as_db_error() else {
-        return format!("the connection to the server failed: {error}{}", cause(error));
-    };
-    let mut text = db.message().to_owned();
-    if let Some(ErrorPosition::Original(position)) = db.position() {
-        text.push_str(&caret(sql, *position as usize));
-    }
-    for (label, more) in [("detail", db.detail()), ("hint", db.hint())] {
-        if let Some(more) = more {
-            let _ = write!(text, "\n{label}: {more}");
-        }
-    }
-    text
-}
-
-fn cause(error: &tokio_postgres::Error) -> String {
-    std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default()
-}
-
-/// `position` counts characters from 1. Long lines are cut to the neighbourhood of the fault.
-fn caret(sql: &str, position: usize) -> String {
-    const BEFORE: usize = 60;
-    const AFTER: usize = 40;
-    let characters: Vec<char> = sql.chars().collect();
-    let at = position.saturating_sub(1).min(characters.len());
-    let line_start = characters[..at].iter().rposition(|&c| c == '\n').map_or(0, |newline| newline + 1);
-    let line_end = characters[at..].iter().position(|&c| c == '\n').map_or(characters.len(), |length| at + length);
-    let (from, to) = (line_start.max(at.saturating_sub(BEFORE)), line_end.min(at + AFTER));
-    let shown: String = characters[from..to].iter().map(|&c| if c == '\t' { ' ' } else { c }).collect();
-    format!("\n  {shown}\n  {}^", " ".repeat(at - from))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -539,12 +509,5 @@ mod tests {
         ] {
             assert_eq!(day_text(day), text);
         }
-    }
-
-    #[test]
-    fn the_caret_stands_under_the_fault() {
-        assert_eq!(caret("select a,\nb frm t", 13), "\n  b frm t\n    ^");
-        assert_eq!(caret("select é x", 10), "\n  select é x\n           ^");
-        assert_eq!(caret("", 1), "\n  \n  ^");
     }
 }
