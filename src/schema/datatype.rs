@@ -28,37 +28,48 @@ impl DataType {
         DataType::Timestamp,
     ];
 
-    /// The row of this type: (PostgreSQL name, PostgreSQL oid, oid of its array, VOTable datatype, FITS TFORM letter, Felis datatype).
-    const fn row(self) -> (&'static str, u32, u32, &'static str, char, &'static str) {
+    /// The row of this type: (name in the TOML files, PostgreSQL name, PostgreSQL oid, oid of its array, VOTable datatype, FITS TFORM letter, Felis datatype).
+    const fn row(self) -> (&'static str, &'static str, u32, u32, &'static str, char, &'static str) {
         match self {
-            DataType::Boolean => ("boolean", 16, 1000, "boolean", 'L', "boolean"),
-            DataType::Smallint => ("smallint", 21, 1005, "short", 'I', "short"),
-            DataType::Integer => ("integer", 23, 1007, "int", 'J', "int"),
-            DataType::Bigint => ("bigint", 20, 1016, "long", 'K', "long"),
-            DataType::Real => ("real", 700, 1021, "float", 'E', "float"),
-            DataType::Double => ("double precision", 701, 1022, "double", 'D', "double"),
-            DataType::Text => ("text", 25, 1009, "char", 'A', "text"),
-            DataType::Timestamp => ("timestamp", 1114, 1115, "char", 'A', "timestamp"),
+            DataType::Boolean => ("boolean", "boolean", 16, 1000, "boolean", 'L', "boolean"),
+            DataType::Smallint => ("smallint", "smallint", 21, 1005, "short", 'I', "short"),
+            DataType::Integer => ("integer", "integer", 23, 1007, "int", 'J', "int"),
+            DataType::Bigint => ("bigint", "bigint", 20, 1016, "long", 'K', "long"),
+            DataType::Real => ("real", "real", 700, 1021, "float", 'E', "float"),
+            DataType::Double => ("double", "double precision", 701, 1022, "double", 'D', "double"),
+            DataType::Text => ("text", "text", 25, 1009, "char", 'A', "text"),
+            DataType::Timestamp => ("timestamp", "timestamp without time zone", 1114, 1115, "char", 'A', "timestamp"),
         }
     }
 
-    pub const fn postgres(self) -> &'static str {
+    /// How the TOML files call it.
+    pub const fn name(self) -> &'static str {
         self.row().0
     }
-    pub const fn oid(self) -> u32 {
+    pub fn from_name(name: &str) -> Option<DataType> {
+        Self::ALL.into_iter().find(|t| t.name() == name)
+    }
+    pub const fn is_number(self) -> bool {
+        !matches!(self, DataType::Boolean | DataType::Text | DataType::Timestamp)
+    }
+
+    pub const fn postgres(self) -> &'static str {
         self.row().1
     }
-    pub const fn array_oid(self) -> u32 {
+    pub const fn oid(self) -> u32 {
         self.row().2
     }
-    pub const fn votable(self) -> &'static str {
+    pub const fn array_oid(self) -> u32 {
         self.row().3
     }
-    pub const fn fits(self) -> char {
+    pub const fn votable(self) -> &'static str {
         self.row().4
     }
-    pub const fn felis(self) -> &'static str {
+    pub const fn fits(self) -> char {
         self.row().5
+    }
+    pub const fn felis(self) -> &'static str {
+        self.row().6
     }
 
     /// Bytes of a value in PostgreSQL's binary format; `None` for text.

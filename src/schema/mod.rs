@@ -10,10 +10,27 @@ pub mod ddl;
 pub mod diff;
 pub mod doc;
 pub mod felis;
+pub mod parse;
 pub mod rows;
 pub mod table;
+pub mod ucd;
+pub mod unit;
 
 pub use catalog::Catalog;
 pub use datatype::DataType;
+pub use parse::{Fault, Faults};
 pub use rows::Rows;
 pub use table::{Column, Index, IndexKey, Table};
+
+use std::path::PathBuf;
+
+/// Why a catalogue cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("there is no catalogue {name:?}; there are: {known} (--schema-dir DIR adds those in DIR)")]
+    NoCatalogue { name: String, known: String },
+    #[error("cannot read {path}: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Faults(#[from] Faults),
+}
