@@ -6,7 +6,7 @@ use super::sql::{self, TableName};
 use super::Error;
 use crate::db;
 use crate::plot::map::{Caption, Healpix, Scale, Scheme};
-use crate::schema::{Column, DataType, Rows};
+use crate::schema::{Column, DataType, Rows, Table};
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch};
 use arrow::datatypes::{Field, Float64Type, Int64Type, Schema};
 use futures_util::{StreamExt, TryStreamExt};
@@ -154,6 +154,13 @@ impl Map {
 /// All rows of an answer, which is small.
 pub async fn collect(rows: &mut Rows) -> Result<Vec<RecordBatch>, Error> {
     rows.batches.by_ref().try_collect().await.map_err(Error::Rows)
+}
+
+/// Columns of the expression that have a sentinel and that the condition does not mention.
+pub fn sentinel_columns<'a>(table: &'a Table, expression: &str, condition: &str) -> Vec<&'a Column> {
+    let names = |text: &str, name: &str| text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word.eq_ignore_ascii_case(name));
+    let forgotten = |column: &&Column| column.sentinel.is_some() && names(expression, &column.name) && !names(condition, &column.name);
+    table.columns.iter().filter(forgotten).collect()
 }
 
 fn refuse_semicolon(text: &str, what: &'static str) -> Result<(), Error> {
