@@ -4,6 +4,7 @@ use crate::config::Config;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
+mod answer;
 mod bench;
 mod cone;
 mod db;

@@ -4,6 +4,10 @@
 //! [`Connection`] with Q3C ready. [`cluster`] is for the commands that start, stop and show that cluster;
 //! [`quote`] is the only way for a name into SQL text.
 
+pub mod query;
+
+pub use query::query;
+
 use std::path::PathBuf;
 
 mod account;

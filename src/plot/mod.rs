@@ -1,1 +1,26 @@
-//! (being written)
+//! Pictures as PNG: HEALPix maps and light curves.
+//!
+//! Each drawing is a pure function from values to the bytes of a PNG; nothing here opens a file. The bitmap is drawn
+//! three times as large and averaged down, which smooths every edge, line and letter alike ([`canvas`]).
+
+mod axis;
+mod canvas;
+pub mod colour;
+pub mod lightcurve;
+pub mod map;
+
+pub use lightcurve::lightcurve;
+pub use map::map;
+
+/// Why there is no picture.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("nothing to draw: {0}")]
+    Nothing(String),
+    #[error("the map spans {span_deg:.0} degrees, a tangent projection shows at most {limit_deg:.0}: choose a part of the sky with --where")]
+    TooWide { span_deg: f64, limit_deg: f64 },
+    #[error("drawing failed: {0}")]
+    Draw(String),
+    #[error("cannot encode the PNG: {0}")]
+    Encode(#[from] png::EncodingError),
+}
