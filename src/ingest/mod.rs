@@ -209,7 +209,7 @@ async fn lock(connection: &Connection, table: &str) -> Result<(), Error> {
 
 async fn make_tables(connection: &Connection, tables: &[Table]) -> Result<(), Error> {
     ledger::create(connection).await?;
-    connection.batch_execute(include_str!("../../sql/schema/tbl_stat.sql")).await.map_err(db::Error::from)?;
+    connection.batch_execute(ddl::TBL_STAT).await.map_err(db::Error::from)?;
     for table in tables {
         make_table(connection, table).await?;
     }
