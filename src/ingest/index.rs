@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex};
 pub struct Build {
     pub name: String,
     pub sql: String,
+    table: String,
     cost: u32,
 }
 
@@ -36,10 +37,11 @@ pub async fn missing_q3c(connection: &Connection, table: &Table) -> Result<bool,
 
 /// Every index of the table, the primary key among them.
 pub fn all(table: &Table) -> Vec<Build> {
-    let key = ddl::primary_key(table).map(|sql| Build { name: ddl::primary_key_name(table), sql, cost: cost(table, &table.key) + 1 });
+    let key = ddl::primary_key(table).map(|sql| Build { name: ddl::primary_key_name(table), sql, table: table.full_name(), cost: cost(table, &table.key) + 1 });
     let index = |index: &crate::schema::Index| Build {
         name: index.name.clone(),
         sql: ddl::create_index(table, index),
+        table: table.full_name(),
         cost: match &index.key {
             IndexKey::Columns(names) => cost(table, names),
             IndexKey::Q3c { .. } => 3,
@@ -53,6 +55,19 @@ fn cost(table: &Table, columns: &[String]) -> u32 {
     columns.iter().filter_map(|name| table.column(name)).map(|c| if c.datatype == DataType::Text { 4 } else { 2 }).sum()
 }
 
+/// Lets the server look whether its client is alive while a statement runs.
+pub const NOTICE_DEATH: &str = "SET client_connection_check_interval = '500ms'";
+
+/// Waits until no session of a loader that was killed builds indices of the table.
+///
+/// Each build holds a shared lock; the server notices within [`NOTICE_DEATH`] that its client is gone.
+pub async fn await_orphans(connection: &Connection, table: &Table) -> Result<(), Error> {
+    let held = format!("index of {}", table.full_name());
+    super::lock(connection, &held).await?;
+    connection.execute("SELECT pg_advisory_unlock(hashtext('brickyard.load'), hashtext($1))", &[&held]).await.map_err(db::Error::from)?;
+    Ok(())
+}
+
 /// Runs the builds in `sessions` sessions; the first error ends all.
 pub async fn run(connection: &Connection, builds: Vec<Build>, sessions: usize, progress: &Progress) -> Result<(), Error> {
     let total = builds.len();
@@ -64,9 +79,12 @@ pub async fn run(connection: &Connection, builds: Vec<Build>, sessions: usize, p
         tasks.spawn(async move {
             // parallel workers inside one build would take the cores from the other session
             session.batch_execute("SET max_parallel_maintenance_workers = 0").await.map_err(db::Error::from)?;
+            drop(session.batch_execute(NOTICE_DEATH).await);
             loop {
                 let next = queue.lock().map_or(None, |mut q| q.pop_front());
                 let Some(build) = next else { return Ok::<(), Error>(()) };
+                let held = format!("index of {}", build.table);
+                session.query_one(include_str!("../../sql/ingest/lock_shared.sql"), &[&held]).await.map_err(db::Error::from)?;
                 session.batch_execute(&build.sql).await.map_err(|e| Error::Index { name: build.name.clone(), source: e.into() })?;
                 progress.tell(Event::Indexed { name: build.name, total });
             }

@@ -165,6 +165,8 @@ pub struct Report {
 pub async fn load(connection: &Connection, tasks: Vec<Task>, options: &Options, progress: &Progress) -> Result<Report, Error> {
     let started = std::time::Instant::now();
     let mut report = Report::default();
+    // a loader that is killed in a long statement shall not leave it running; a server that cannot tell refuses the setting
+    drop(connection.batch_execute(index::NOTICE_DEATH).await);
     let tables = prepare(connection, &tasks).await?;
     for task in tasks {
         let reports = job::load_file(connection, task, options, progress).await?;
@@ -195,6 +197,10 @@ async fn prepare(connection: &Connection, tasks: &[Task]) -> Result<Vec<Table>, 
     // two first loads at once would both try to create the schema: one lock for all of it
     lock(connection, "brickyard").await?;
     let made = make_tables(connection, &tables).await;
+    if made.is_err() {
+        // the batch that failed may have left its transaction open
+        drop(connection.batch_execute("ROLLBACK").await);
+    }
     connection.execute("SELECT pg_advisory_unlock(hashtext('brickyard.load'), hashtext('brickyard'))", &[]).await.map_err(db::Error::from)?;
     made?;
     for table in &tables {
@@ -245,10 +251,17 @@ fn same_column(live: &str, wanted: &str) -> bool {
 async fn finish(connection: &Connection, tables: &[Table], options: &Options, progress: &Progress, report: &mut Report) -> Result<(), Error> {
     let changed = |t: &&Table| report.files.iter().any(|f| f.table == t.full_name() && !matches!(f.outcome, Outcome::Skipped(_)));
     let changed: Vec<Table> = tables.iter().filter(changed).cloned().collect();
+    // an index on an expression has statistics of its own
+    let mut built: Vec<String> = Vec::new();
     if options.indexing == Indexing::Build {
         let mut builds = Vec::new();
         for table in tables {
-            builds.extend(index::missing(connection, table).await?);
+            index::await_orphans(connection, table).await?;
+            let missing = index::missing(connection, table).await?;
+            if !missing.is_empty() {
+                built.push(table.full_name());
+            }
+            builds.extend(missing);
         }
         if !builds.is_empty() {
             progress.tell(Event::Indexing { total: builds.len() });
@@ -263,7 +276,7 @@ async fn finish(connection: &Connection, tables: &[Table], options: &Options, pr
         if options.recluster {
             recluster(connection, table, progress).await?;
         }
-        if options.recluster || changed.contains(table) {
+        if options.recluster || changed.contains(table) || built.contains(&table.full_name()) {
             progress.tell(Event::Analyzing { table: table.full_name() });
             connection.batch_execute(&format!("ANALYZE {}", ddl::qualified(table))).await.map_err(db::Error::from)?;
         }
