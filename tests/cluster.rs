@@ -172,7 +172,7 @@ fn nobody_is_trusted() {
             psql.args(["-XAtwqc", "select 1", "-h", host, "-p", &port, "-U", "brickyard", "brickyard"]);
             // Also as the very account that runs the server: there is no peer entry.
             if root() {
-                psql.uid(std::fs::metadata(&own.data_dir.join("pg")).expect("pg/").uid());
+                psql.uid(std::fs::metadata(own.data_dir.join("pg")).expect("pg/").uid());
             }
             let output = psql.env("PGPASSWORD", password).env("PGPASSFILE", "/dev/null").current_dir("/").output().expect("psql runs");
             assert!(text(&output.stderr).contains(refusal), "{host}: {}", text(&output.stderr));
@@ -217,7 +217,7 @@ fn a_killed_server_is_started_again_with_what_was_committed() {
 #[test]
 fn a_killed_server_with_a_busy_session_is_started_again() {
     let own = Own::started();
-    let mut busy = own.command(&["psql", "--", "-XAtqc", "select count(*) from generate_series(1, 20000000) a where md5(a::text) = ''"]);
+    let mut busy = own.command(&["psql", "--", "-XAtqc", "select count(*) from generate_series(1, 6000000) a where md5(a::text) = ''"]);
     let mut busy = busy.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("psql runs");
     wait_until("the query", || {
         own.psql("select count(*) from pg_stat_activity where query like '%md5(a%' and state = 'active' and pid <> pg_backend_pid()") == "1"

@@ -56,17 +56,17 @@ async fn open_embedded(server: &Server) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-/// Gives a new cluster its database, roles and extension; in an old one it finds them there.
+/// Gives a new cluster its database, roles and extension; in an old one it finds them there. The database takes
+/// connections only when the rest is done, so that nobody meets it half-made.
 pub(super) async fn furnish(server: &Server) -> Result<(), Error> {
     let postgres = open(server.config("postgres"), server.url("postgres")).await?;
     let present: bool = postgres.query_one(include_str!("../../sql/db/has_database.sql"), &[&cluster::OWNER]).await?.get(0);
     if !present {
         postgres.batch_execute(include_str!("../../sql/db/create_database.sql")).await?;
     }
-    let database = open(server.config(cluster::OWNER), server.url(cluster::OWNER)).await?;
-    database.query_one(include_str!("../../sql/db/reader_password.sql"), &[&server.reader_password]).await?;
-    database.batch_execute(include_str!("../../sql/db/reader.sql")).await?;
-    check(&database).await
+    postgres.query_one(include_str!("../../sql/db/reader_password.sql"), &[&server.reader_password]).await?;
+    postgres.batch_execute(include_str!("../../sql/db/reader.sql")).await?;
+    open_embedded(server).await.map(drop)
 }
 
 /// Lets the role `brickyard_read` read all tables of `schema`, those made later included.
