@@ -386,6 +386,9 @@ fn another_account_is_refused() {
     }
     let output = own.command(&["start"]).uid(65_534).gid(65_534).output().expect("it runs");
     assert_refused(&output, &["belongs to postgres", "Run as postgres or root"]);
+    let elsewhere = harness::data_dir();
+    let output = own.command(&["start", "--data-dir"]).arg(elsewhere.path()).uid(54_321).gid(54_321).output().expect("it runs");
+    assert_refused(&output, &["an account with a name", "uid 54321"]);
 }
 
 /// A disk of a few megabytes, gone at the end of the test.

@@ -24,6 +24,11 @@ pub enum Error {
         "PostgreSQL does not run as root, and there is no account {name:?} to run it. The package postgresql makes the account postgres; or name another with --pg-user or BRICKYARD_PG_USER"
     )]
     NoAccount { name: String },
+    /// We are not root, and a number without a name.
+    #[error(
+        "PostgreSQL needs an account with a name, and uid {uid} of this process has none in /etc/passwd. Run as a named account (docker run --user NAME), or as root, which drops to postgres by itself"
+    )]
+    Nameless { uid: u32 },
     /// The server's account cannot get to the data directory.
     #[error(
         "the account {account} cannot enter {path}, which holds the data directory {data_dir}. Choose another --data-dir (BRICKYARD_DATA_DIR), or let others through: chmod o+x {path}"
