@@ -299,7 +299,8 @@ async fn transact(
         for line in &work.replaces {
             remove_rows(connection, work, plan, line).await?;
         }
-        progress.tell(Event::Copying { table: table.clone(), rows: prepared.rows_read });
+        let rows = if plan.position.is_some() { prepared.rows_read * plan.programs.len() as u64 } else { plan.programs.len() as u64 };
+        progress.tell(Event::Copying { table: table.clone(), rows });
         let known = known_designations(connection, plan, &prepared).await?;
         let counts = copy_rows(connection, work, plan, &prepared, task, known, progress).await?;
         if !work.replaces.is_empty() {
@@ -365,15 +366,16 @@ fn scope_condition(scope: &[(String, String)]) -> String {
 async fn promote_duplicates(connection: &Connection, work: &Work, plan: &Plan) -> Result<(), Error> {
     let (Some(duplicates), true) = (&work.duplicates, plan.keyed) else { return Ok(()) };
     let table = &plan.manifest.table;
+    let key = ddl::quote(&table.key[0]);
     let columns = table.columns.iter().map(|c| ddl::quote(&c.name)).collect::<Vec<_>>().join(", ");
     let sql = format!(
-        "WITH first AS (SELECT DISTINCT ON (d.objid) d.ctid AS place FROM {dup} d LEFT JOIN brickyard.ledger l ON l.path = d.file AND l.table_name = '{name}'
-           WHERE NOT EXISTS (SELECT FROM {main} m WHERE m.objid = d.objid) ORDER BY d.objid, l.id, d.row),
+        "WITH first AS (SELECT DISTINCT ON (d.{key}) d.ctid AS place FROM {dup} d LEFT JOIN brickyard.ledger l ON l.path = d.file AND l.table_name = {name}
+           WHERE NOT EXISTS (SELECT FROM {main} m WHERE m.{key} = d.{key}) ORDER BY d.{key}, l.id, d.row),
          moved AS (DELETE FROM {dup} d USING first WHERE d.ctid = first.place RETURNING d.*)
          INSERT INTO {main} ({columns}) SELECT {columns} FROM moved",
         dup = ddl::qualified(duplicates),
         main = ddl::qualified(table),
-        name = table.full_name(),
+        name = ddl::literal(&table.full_name()),
     );
     Ok(connection.batch_execute(&sql).await.map_err(db::Error::from)?)
 }
