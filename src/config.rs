@@ -14,6 +14,9 @@ pub struct Config {
     /// Folder with the PostgreSQL server programs (initdb, postgres, pg_ctl)
     #[arg(long, global = true, env = "BRICKYARD_PG_BIN", value_name = "DIR")]
     pub pg_bin: Option<PathBuf>,
+    /// The account that runs the embedded server when brickyard is started as root [default: postgres]
+    #[arg(long, global = true, env = "BRICKYARD_PG_USER", value_name = "NAME")]
+    pub pg_user: Option<String>,
     /// More folders with catalogues (DIR/<catalogue>/<table>.toml); they come before the built-in ones
     #[arg(long, global = true, env = "BRICKYARD_SCHEMA", value_name = "DIR", value_delimiter = ':')]
     pub schema_dir: Vec<PathBuf>,
@@ -35,7 +38,14 @@ impl Config {
         share.unwrap_or_else(std::env::temp_dir).join("brickyard")
     }
 
+    /// What the database floor needs.
     pub fn db(&self) -> crate::db::Options {
-        crate::db::Options { data_dir: self.data_dir(), database_url: self.database_url.clone(), pg_bin: self.pg_bin.clone() }
+        crate::db::Options {
+            data_dir: self.data_dir(),
+            database_url: self.database_url.clone(),
+            pg_bin: self.pg_bin.clone(),
+            path: std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default(),
+            pg_user: self.pg_user.clone(),
+        }
     }
 }

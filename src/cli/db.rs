@@ -1,11 +1,151 @@
-//! (being written)
+//! `brickyard db`: start, stop and show the embedded PostgreSQL.
 
 use crate::config::Config;
+use crate::db::{self, cluster};
+use anyhow::Context;
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
 
-#[derive(clap::Args)]
-pub struct Args {}
+/// `status` of a server that does not run, as service managers have it.
+const STOPPED: u8 = 3;
 
-pub async fn run(_config: &Config, _args: Args) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("being written")
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(clap::Subcommand)]
+enum Verb {
+    /// Start the embedded database (every command does so by itself)
+    Start,
+    /// Stop the embedded database; open transactions are rolled back
+    Stop,
+    /// Show whether it runs, where it is and how large (exit code 3 when stopped)
+    Status,
+    /// Print the URL, password included; starts the database
+    Url {
+        /// Over loopback instead of the unix socket (for JDBC)
+        #[arg(long)]
+        tcp: bool,
+    },
+    /// Open psql on the database; what follows -- goes to psql
+    Psql {
+        #[arg(last = true)]
+        args: Vec<OsString>,
+    },
+}
+
+pub async fn run(config: &Config, args: Args) -> anyhow::Result<ExitCode> {
+    let options = config.db();
+    match args.verb {
+        Verb::Start => start(&options).await,
+        Verb::Stop => stop(&options).await,
+        Verb::Status => status(&options).await,
+        Verb::Url { tcp } => url(&options, tcp).await,
+        Verb::Psql { args } => psql(&options, args).await,
+    }
+}
+
+async fn start(options: &db::Options) -> anyhow::Result<ExitCode> {
+    ours(options, "start")?;
+    let server = cluster::start(options).await?;
+    println!("running: process {}, port {}, socket {}", server.pid, server.port, server.socket_dir.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn stop(options: &db::Options) -> anyhow::Result<ExitCode> {
+    ours(options, "stop")?;
+    let ran = cluster::stop(options).await?;
+    println!("{}", if ran { "stopped" } else { "was not running" });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Somebody else's server is not ours to start or stop.
+fn ours(options: &db::Options, verb: &str) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        options.database_url.is_none(),
+        "--database-url (BRICKYARD_DATABASE_URL) names a server that you run; brickyard does not {verb} it. Leave the URL out to {verb} the embedded one"
+    );
+    Ok(())
+}
+
+async fn status(options: &db::Options) -> anyhow::Result<ExitCode> {
+    if options.database_url.is_some() {
+        return external_status(options).await;
+    }
+    let status = cluster::status(options).await?;
+    let mut lines = vec![("data", status.home.display().to_string()), ("size", megabytes(status.size_bytes))];
+    lines.push(("version", status.major.map_or("none (no database made yet)".into(), |major| format!("PostgreSQL {major}"))));
+    let Some(server) = status.server else {
+        print("stopped", &lines);
+        return Ok(ExitCode::from(STOPPED));
+    };
+    lines.push(("process", server.pid.to_string()));
+    lines.push(("port", format!("127.0.0.1:{}", server.port)));
+    lines.push(("socket", server.socket_dir.display().to_string()));
+    lines.extend(about(options).await?);
+    print("running", &lines);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn external_status(options: &db::Options) -> anyhow::Result<ExitCode> {
+    let lines = about(options).await?;
+    print("running (a server of your own)", &lines);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What only the server itself can say.
+async fn about(options: &db::Options) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let connection = db::connect(options).await?;
+    let mut lines = vec![("server", connection.target())];
+    for (name, bytes) in db::connect::databases(&connection).await? {
+        lines.push(("database", format!("{name}, {}", megabytes(bytes))));
+    }
+    Ok(lines)
+}
+
+fn print(state: &str, lines: &[(&str, String)]) {
+    println!("{:<9} {state}", "state");
+    for (name, value) in lines {
+        println!("{name:<9} {value}");
+    }
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+async fn url(options: &db::Options, tcp: bool) -> anyhow::Result<ExitCode> {
+    let url = match &options.database_url {
+        Some(url) => url.clone(),
+        None => {
+            let server = cluster::start(options).await?;
+            if tcp { server.url_tcp(cluster::OWNER) } else { server.url(cluster::OWNER) }
+        }
+    };
+    println!("{url}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Becomes psql. The password travels in the environment, where other users cannot see it.
+async fn psql(options: &db::Options, args: Vec<OsString>) -> anyhow::Result<ExitCode> {
+    let mut command = match &options.database_url {
+        Some(url) => {
+            let mut command = std::process::Command::new("psql");
+            command.arg("--dbname").arg(url);
+            command
+        }
+        None => {
+            let server = cluster::start(options).await?;
+            let mut command = std::process::Command::new(cluster::program(options, "psql").await?);
+            command.env("PGHOST", &server.socket_dir).env("PGPORT", server.port.to_string());
+            command.env("PGUSER", cluster::OWNER).env("PGPASSWORD", &server.password).env("PGDATABASE", cluster::OWNER);
+            command
+        }
+    };
+    let program = command.get_program().to_owned();
+    let error = command.args(args).exec();
+    Err(error).with_context(|| format!("cannot run {}; install the package postgresql-client", program.display()))
 }

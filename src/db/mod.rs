@@ -1,11 +1,27 @@
 //! PostgreSQL: the embedded cluster, connections, queries and copies.
 //!
-//! [`connect`] is the one door: it starts the embedded cluster when no URL is given.
+//! [`connect`] is the one door: it starts the embedded cluster when no URL is given, and gives a
+//! [`Connection`] with Q3C ready. [`cluster`] is for the commands that start, stop and show that cluster;
+//! [`quote`] is the only way for a name into SQL text.
 
 use std::path::PathBuf;
 
+mod account;
+mod binaries;
+pub mod cluster;
+pub mod connect;
+pub mod error;
+mod machine;
+mod place;
+pub mod pool;
+pub mod quote;
+
+pub use connect::{Connection, connect};
+pub use error::Error;
+pub use quote::{ident, qualified};
+
 /// Which server to talk to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Holds the embedded cluster (`pg/`), sockets, logs and scratch files.
     pub data_dir: PathBuf,
@@ -13,4 +29,8 @@ pub struct Options {
     pub database_url: Option<String>,
     /// Where the server programs are, if the user says.
     pub pg_bin: Option<PathBuf>,
+    /// Folders searched for server programs before the distributions' own: those of PATH.
+    pub path: Vec<PathBuf>,
+    /// The account that the embedded server runs as when we are root; `None` is `postgres`.
+    pub pg_user: Option<String>,
 }
