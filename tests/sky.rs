@@ -477,7 +477,8 @@ fn sindist_is_that_of_the_server_bit_for_bit() {
 /// A million pairs of a cone and a position, most of them within a hair of its edge, poles, seams and corners included.
 ///
 /// `held` is our ranges and the exact test. The exact test alone is the truth; `q3c_radial_query` is it too, except that
-/// Q3C 2.0 loses rows where the centre is near a corner of the cube, and at the edge of cones below 0.04 arcsec.
+/// Q3C 2.0 loses rows of cones centred within a ninth of their radius of a corner of the cube, and rows at the edge of
+/// cones below 0.04 arcsec (each measured; the excuse here is a little wider).
 #[test]
 fn cones_hold_the_rows_of_q3c_radial_query() {
     harness::runtime().block_on(async {
@@ -503,7 +504,7 @@ fn cones_hold_the_rows_of_q3c_radial_query() {
         let sql = format!(
             "create table answer as select *, q3c_sindist(ra, dec, ra0, dec0) < pow(sin(radians(radius) / 2), 2) as exact,
                     q3c_radial_query(ra, dec, ra0, dec0, radius) as theirs,
-                    radius < 1.1e-5 or q3c_dist(abs(mod(ra0::numeric, 90) - 45)::float8, abs(dec0), 0, {CORNER_DEC_DEG}) < 0.2 as excused
+                    radius < 1.1e-5 or q3c_dist(abs(mod(ra0::numeric, 90) - 45)::float8, abs(dec0), 0, {CORNER_DEC_DEG}) < 0.15 * radius as excused
              from p"
         );
         connection.batch_execute(&sql).await.expect("the server judges");

@@ -29,8 +29,7 @@ const MARGIN: f64 = 1e-8;
 const FAST_LEVEL: usize = 9;
 
 /// The octahedron's corners.
-const CORNERS: [Vector; 6] =
-    [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0], [0.0, 0.0, -1.0]];
+const CORNERS: [Vector; 6] = [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0], [0.0, 0.0, -1.0]];
 
 /// Corner numbers of the level-0 triangles S0..S3, N0..N3, whose ids are 8..=15.
 const ROOTS: [[usize; 3]; 8] = [[1, 5, 2], [2, 5, 3], [3, 5, 4], [4, 5, 1], [1, 0, 4], [4, 0, 3], [3, 0, 2], [2, 0, 1]];
@@ -207,11 +206,7 @@ fn child_of([b0, b1, b2]: Vector) -> (usize, f64) {
 #[inline]
 fn coordinates_in_child([b0, b1, b2]: Vector, child: usize, [n0, n1, n2]: [f64; 3]) -> Vector {
     let (d0, d1, d2) = (b0 - b1 - b2, b1 - b0 - b2, b2 - b0 - b1);
-    let children = [
-        [d0, b1 * n2, b2 * n1],
-        [d1, b2 * n0, b0 * n2],
-        [d2, b0 * n1, b1 * n0],
-        [d0 * (-0.5 * n0), d1 * (-0.5 * n1), d2 * (-0.5 * n2)],
-    ];
+    let children =
+        [[d0, b1 * n2, b2 * n1], [d1, b2 * n0, b0 * n2], [d2, b0 * n1, b1 * n0], [d0 * (-0.5 * n0), d1 * (-0.5 * n1), d2 * (-0.5 * n2)]];
     children[child]
 }
