@@ -35,6 +35,8 @@ pub const READER: &str = "brickyard_read";
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Backends of a killed postmaster notice at their next wait.
 const ORPHANS: Duration = Duration::from_secs(60);
+/// How long a server that looks well may refuse connections.
+const DYING: Duration = Duration::from_secs(60);
 const PORTS: std::ops::Range<u16> = 54_320..55_320;
 
 /// A running embedded server.
@@ -62,10 +64,17 @@ pub struct Status {
 /// Starts the cluster, making it first if need be, and gives it database, roles and Q3C. Safe to call from many
 /// processes at once: one does the work, the others wait for it.
 pub async fn start(options: &Options) -> Result<Server, Error> {
-    let options = options.clone();
-    let (server, _lock) = blocking(move || Cluster::locate(&options)?.start()).await?;
-    connect::furnish(&server).await?;
-    Ok(server)
+    let begun = Instant::now();
+    loop {
+        let options = options.clone();
+        let (server, _lock) = blocking(move || Cluster::locate(&options)?.start()).await?;
+        match connect::furnish(&server).await {
+            Ok(()) => return Ok(server),
+            // A server that is just dying, or mending itself after one of its sessions crashed, looks well from outside.
+            Err(error) if error.may_pass() && begun.elapsed() < DYING => tokio::time::sleep(Duration::from_millis(100)).await,
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Stops the cluster if it runs; says whether it did. Connections are broken off, their transactions rolled back.
@@ -139,7 +148,7 @@ struct Cluster {
 
 /// Held while the cluster is made, started or stopped; closing the file frees it, whatever happens to us.
 struct Lock {
-    _file: File,
+    file: File,
 }
 
 enum State {
@@ -210,7 +219,7 @@ impl Cluster {
         }
         let programs = self.binaries(&self.options)?;
         if self.major()?.is_none() {
-            self.init(&programs)?;
+            self.init(&programs, &lock)?;
         }
         place::check_start(&self.home)?;
         self.mend_password(&programs)?;
@@ -249,7 +258,7 @@ impl Cluster {
         let begun = Instant::now();
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Lock { _file: file }),
+                Ok(()) => return Ok(Lock { file }),
                 Err(TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(30)),
                 Err(TryLockError::WouldBlock) => return Err(Error::Locked { path, waited_s: begun.elapsed().as_secs() }),
                 Err(TryLockError::Error(error)) => return Err(Error::io("lock", path)(error)),
@@ -289,7 +298,7 @@ impl Cluster {
     }
 
     /// Makes the cluster beside its place and moves it there when it is whole.
-    fn init(&self, programs: &Binaries) -> Result<(), Error> {
+    fn init(&self, programs: &Binaries, lock: &Lock) -> Result<(), Error> {
         let new = self.home.join("new");
         if new.exists() {
             fs::remove_dir_all(&new).map_err(Error::io("remove the half-made cluster", &new))?;
@@ -298,24 +307,23 @@ impl Cluster {
         let password = self.make_passwords()?;
         let secret = self.home.join("initdb.password");
         self.write(&secret, &password)?;
-        let made = self.run(
-            &programs.program("initdb"),
-            &[
-                "--pgdata=new",
-                "--username=brickyard",
-                "--pwfile=initdb.password",
-                "--auth=scram-sha-256",
-                "--encoding=UTF8",
-                "--locale=C",
-                "--data-checksums",
-                "--no-instructions",
-            ],
-        );
+        let made = self.initdb(programs, lock);
         fs::remove_file(&secret).map_err(Error::io("remove", &secret))?;
         made?;
         self.configure(&new)?;
         fs::rename(&new, &self.data).map_err(Error::io("move into place", &new))?;
         sync_dir(&self.home)
+    }
+
+    /// initdb holds the lock too (as its standard input, which it does not read): when we are killed it works on to
+    /// its end, and nobody may begin anew before that.
+    fn initdb(&self, programs: &Binaries, lock: &Lock) -> Result<(), Error> {
+        let program = programs.program("initdb");
+        let held = lock.file.try_clone().map_err(Error::io("share the lock with", &program))?;
+        let mut command = self.account.command(&program, &self.home);
+        command.args(["--pgdata=new", "--username=brickyard", "--pwfile=initdb.password", "--auth=scram-sha-256"]);
+        command.args(["--encoding=UTF8", "--locale=C", "--data-checksums", "--no-instructions"]).stdin(held);
+        self.check(&program, command.output()).map(|_| ())
     }
 
     fn configure(&self, new: &Path) -> Result<(), Error> {

@@ -79,7 +79,7 @@ pub enum Error {
     Url { why: String },
     /// The server cannot be reached or refuses us.
     #[error("cannot connect to PostgreSQL at {target}: {why}{remedy}")]
-    Connect { target: String, why: String, remedy: &'static str },
+    Connect { target: String, why: String, remedy: &'static str, may_pass: bool },
     /// The user's server is too old.
     #[error("the server at {target} is PostgreSQL {version}; 15 or newer is needed")]
     OldServer { target: String, version: String },
@@ -140,6 +140,11 @@ impl Error {
             Error::Server(said) => Some(&said.code),
             _ => None,
         }
+    }
+
+    /// The server is starting, stopping or gone: the same may work in a moment.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Error::Lost { .. } | Error::Connect { may_pass: true, .. })
     }
 
     /// Adds the line of `sql` that the server pointed at, with a caret.
