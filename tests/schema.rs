@@ -1,11 +1,11 @@
 //! TOML faults, DDL, drift, Felis, and the column lists of the real tables and files.
 
+use crate::harness::{brickyard, data_dir, python, runtime, server, shared};
 use brickyard::schema::diff::{Difference, LiveColumn, LiveIndex, LiveTable, Part, diff};
-use brickyard::schema::parse::{self, Source};
-use brickyard::schema::{Catalog, Column, DataType, Table, ddl, doc, felis, unit};
+use brickyard::schema::{Catalog, Column, DataType, Source, Table, ddl, doc, felis, parse, unit};
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 fn built_in(name: &str) -> Catalog {
@@ -16,24 +16,13 @@ fn table(catalog: &str, name: &str) -> Table {
     built_in(catalog).table(name).expect("the table is in the catalogue").clone()
 }
 
-/// The folder beside the repository with facts and real files; says loudly when it is not there.
-fn shared() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let dir = std::env::var_os("BRICKYARD_SHARED").map_or(beside, PathBuf::from);
-    if !dir.is_dir() {
-        eprintln!("SKIPPED: ../shared is missing");
-        return None;
-    }
-    Some(dir)
-}
-
 fn names_and_types(table: &Table) -> Vec<(String, String)> {
     table.columns.iter().map(|c| (c.name.clone(), ddl::column_type(c))).collect()
 }
 
 /// The two wanted columns of a CSV whose later fields may be quoted.
 fn csv_pairs(path: &Path, name: usize, kind: usize) -> Vec<(String, String)> {
-    let text = std::fs::read_to_string(path).unwrap();
+    let text = std::fs::read_to_string(path).expect("the facts can be read");
     let rows = text.lines().skip(1).map(|line| line.split(',').collect::<Vec<_>>());
     rows.map(|fields| (fields[name].to_string(), fields[kind].to_lowercase())).collect()
 }
@@ -79,11 +68,11 @@ fn lmc_gst_begins_with_the_columns_of_the_real_file() {
 
 /// (TTYPE, TFORM) of the first table of a FITS file, read card by card.
 fn header(path: &Path) -> Vec<(String, String)> {
-    let bytes = std::fs::read(path).unwrap();
+    let bytes = std::fs::read(path).expect("the real file can be read");
     let cards: Vec<String> = bytes.chunks(80).take(2000).map(|card| String::from_utf8_lossy(card).into_owned()).collect();
     let values = |key: &str| -> Vec<String> {
         let found = cards.iter().filter(|card| card.starts_with(key) && card[5..6].parse::<u8>().is_ok());
-        found.map(|card| card.split('\'').nth(1).unwrap().trim().to_string()).collect()
+        found.map(|card| card.split('\'').nth(1).expect("the card has a string").trim().to_string()).collect()
     };
     values("TTYPE").into_iter().zip(values("TFORM")).collect()
 }
@@ -229,6 +218,20 @@ fn a_table_like_another_needs_one_with_columns_of_its_own() {
 }
 
 #[test]
+fn the_example_of_the_readme_has_no_faults() {
+    let blocks = include_str!("../schema/README.md").split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let source = |text: &str| {
+        let path = text.lines().next().expect("a block has lines").trim_start_matches("# ");
+        let stem = Path::new(path).file_stem().expect("the first line is the file's path");
+        Source { stem: stem.to_string_lossy().into_owned(), path: path.into(), text: text.into() }
+    };
+    let sources: Vec<Source> = blocks.map(source).collect();
+    let catalog = parse::catalog("smc", "surveys/smc", &sources).unwrap_or_else(|faults| panic!("{faults}"));
+    let names: Vec<&str> = catalog.tables[0].columns.iter().map(|c| c.name.as_str()).collect();
+    assert_eq!(names, ["objid", "ra", "dec", "f475w_vega", "f475w_snr", "f814w_vega", "f814w_snr"]);
+}
+
+#[test]
 fn a_folder_given_comes_before_the_built_in_one() {
     let dir = tempfile::tempdir().unwrap();
     let lmc = dir.path().join("lmc");
@@ -353,17 +356,14 @@ fn every_difference_is_said() {
 
 #[test]
 fn felis_validates_our_yaml_with_all_its_checks() {
-    let felis_program = Path::new("/opt/venv/bin/felis");
-    if !felis_program.exists() {
-        eprintln!("SKIPPED: felis is missing (pip install lsst-felis)");
-        return;
-    }
+    let Some(python) = python() else { return };
+    let felis_program = python.with_file_name("felis");
     let dir = tempfile::tempdir().unwrap();
     for name in Catalog::names(&[]).unwrap() {
         let path = dir.path().join(format!("{name}.yaml"));
         std::fs::write(&path, felis::yaml(&built_in(&name))).unwrap();
         let checks = ["--check-description", "--check-tap-table-indexes", "--check-tap-principal", "--check-redundant-datatypes"];
-        let output = Command::new(felis_program).arg("validate").args(checks).arg(&path).output().unwrap();
+        let output = Command::new(&felis_program).arg("validate").args(checks).arg(&path).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 }
@@ -379,10 +379,7 @@ fn the_page_of_a_catalogue_names_every_column() {
 
 #[test]
 fn every_unit_that_astropy_knows_in_vounits_passes() {
-    let Some(python) = Some(Path::new("/opt/venv/bin/python")).filter(|p| p.exists()) else {
-        eprintln!("SKIPPED: /opt/venv with astropy is missing");
-        return;
-    };
+    let Some(python) = python() else { return };
     let script = "import warnings; warnings.simplefilter('ignore')\nfrom astropy.units.format import VOUnit\nprint('\\n'.join(sorted(VOUnit._units)))";
     let output = Command::new(python).args(["-c", script]).output().unwrap();
     let known = String::from_utf8(output.stdout).unwrap();
@@ -390,6 +387,130 @@ fn every_unit_that_astropy_knows_in_vounits_passes() {
     // Deprecated by the standard, though astropy still lists it.
     let refused: Vec<&str> = known.lines().filter(|name| *name != "Ba" && unit::check(name).is_err()).collect();
     assert_eq!(refused, [""; 0]);
+}
+
+/// Runs the binary with arguments and gives (succeeded, stdout, stderr).
+fn run(arguments: &[&str]) -> (bool, String, String) {
+    let output = brickyard().args(arguments).output().expect("the binary runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it prints UTF-8");
+    (output.status.success(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn check_prints_every_fault_and_fails() {
+    let dir = data_dir();
+    let survey = dir.path().join("survey");
+    std::fs::create_dir(&survey).unwrap();
+    std::fs::write(survey.join("catalogue.toml"), HEAD).unwrap();
+    std::fs::write(survey.join("star.toml"), "columns = [{ name = \"n\", type = \"int\" }]\n").unwrap();
+    let (succeeded, found, _) = run(&["schema", "check", "survey", "--schema-dir", dir.path().to_str().unwrap()]);
+    assert!(!succeeded);
+    let found = found.replace(dir.path().to_str().unwrap(), "DIR");
+    expect![[r#"
+        DIR/survey/star.toml:1:1: `description` is missing
+        DIR/survey/star.toml:1:12: `description` is missing
+        DIR/survey/star.toml:1:12: `ucd` is missing
+        DIR/survey/star.toml:1:33: unknown type "int"; the types are boolean, smallint, integer, bigint, real, double, text, timestamp, and arrays of them like real[]
+        survey: 4 fault(s)
+    "#]].assert_eq(&found);
+    let (succeeded, by_path, _) = run(&["schema", "check", survey.to_str().unwrap()]);
+    assert!(!succeeded && by_path.contains("star.toml:1:33"), "{by_path}");
+    let (succeeded, built_in, _) = run(&["schema", "check"]);
+    assert!(succeeded, "{built_in}");
+}
+
+#[test]
+fn the_printed_ddl_makes_tables_without_drift_and_drift_is_found() {
+    runtime().block_on(async {
+        let (connection, url) = server().database("schema_drift").await;
+        for catalog in ["phat_v2", "lmc"] {
+            let (succeeded, before, _) = run(&["schema", "diff", catalog, "--database-url", &url]);
+            assert!(!succeeded && before.contains("is not in the database"), "{before}");
+            let (_, script, _) = run(&["schema", "ddl", catalog]);
+            connection.batch_execute(&script).await.unwrap();
+            let (succeeded, after, errors) = run(&["schema", "diff", catalog, "--database-url", &url]);
+            assert!(succeeded, "{after}{errors}");
+            assert_eq!(after, format!("{catalog}: the database is as the schema says\n"));
+        }
+        let changes = "alter table phat_v2.phot_meas drop column crowd, alter column flag type smallint, alter column mjd drop not null, add note text;
+            alter table phat_v2.phot_mod drop constraint phot_mod_pkey;
+            drop index phat_v2.phot_mod_f475w_vega_idx, phat_v2.phot_mod_q3c_idx;
+            create index bright on phat_v2.phot_mod (f475w_vega) where f475w_vega < 20;
+            create index ipix on phat_v2.phot_mod (q3c_ang2ipix(ra, dec));
+            alter table phat_v2.phot_v2 alter column exp_counts set storage external;
+            drop table phat_v2.star_v2;
+            drop table phat_v2.exposure;
+            create table phat_v2.exposure (field smallint, brick smallint not null);";
+        connection.batch_execute(changes).await.unwrap();
+        let (succeeded, found, _) = run(&["schema", "diff", "phat_v2", "--database-url", &url]);
+        assert!(!succeeded);
+        expect![[r#"
+            phat_v2.phot_mod: primary key (objid) is missing in the database
+            phat_v2.phot_mod: index phot_mod_f475w_vega_idx on (f475w_vega) is missing in the database
+            phat_v2.phot_mod: index bright on (f475w_vega) is in the database only
+            phat_v2.phot_meas: column mjd is nullable in the database, NOT NULL in the schema
+            phat_v2.phot_meas: column crowd real is missing in the database
+            phat_v2.phot_meas: column flag is smallint in the database, real in the schema
+            phat_v2.phot_meas: column note text is in the database only
+            table phat_v2.star_v2 is not in the database
+            phat_v2.phot_v2: column exp_counts has storage external in the database, main in the schema
+            phat_v2.exposure: column field is nullable in the database, NOT NULL in the schema
+            phat_v2.exposure: column block smallint is missing in the database
+            phat_v2.exposure: column image text is missing in the database
+            phat_v2.exposure: column filter text is missing in the database
+            phat_v2.exposure: column chip smallint is missing in the database
+            phat_v2.exposure: column exptime real is missing in the database
+            phat_v2.exposure: column mjd double precision is missing in the database
+            phat_v2.exposure: column dateobs text is missing in the database
+            phat_v2.exposure: column timeobs text is missing in the database
+            phat_v2.exposure: columns come in another order: field stands in the database where the schema has brick
+            phat_v2.exposure: primary key (brick, field, block) is missing in the database
+            phat_v2: 20 difference(s)
+        "#]].assert_eq(&found);
+    });
+}
+
+#[test]
+fn tbl_stat_tells_what_the_server_knows() {
+    runtime().block_on(async {
+        let (connection, _) = server().database("schema_tbl_stat").await;
+        connection.batch_execute(&ddl::script(&built_in("phat_v2"))).await.unwrap();
+        let exposures = "insert into phat_v2.exposure select 1, 1, b, 'j', 'F475W', 1, 10, 55000, '2011-01-01', '00:00:00' from generate_series(1, 1000) b;
+            analyze phat_v2.exposure;";
+        connection.batch_execute(exposures).await.unwrap();
+        let row = connection.query_one("SELECT * FROM tbl_stat WHERE schema='phat_v2' and tbl_name='phot_mod'", &[]).await.unwrap();
+        let names: Vec<&str> = row.columns().iter().map(|c| c.name()).collect();
+        assert_eq!(names, ["schema", "tbl_name", "nrows", "ncols", "nindex", "table_size", "indexes_size", "total_size"]);
+        assert_eq!((row.get::<_, i32>("ncols"), row.get::<_, i32>("nindex")), (88, 45));
+        assert_eq!(row.get::<_, Option<i64>>("nrows"), None);
+        let wanted = "select 1000::bigint, pg_table_size('phat_v2.exposure'), pg_indexes_size('phat_v2.exposure'), pg_total_relation_size('phat_v2.exposure')";
+        let wanted = connection.query_one(wanted, &[]).await.unwrap();
+        let found = "select nrows, table_size, indexes_size, total_size from tbl_stat where tbl_name = 'exposure'";
+        let found = connection.query_one(found, &[]).await.unwrap();
+        let numbers = |row: &tokio_postgres::Row| -> Vec<i64> { (0..4).map(|i| row.get(i)).collect() };
+        assert_eq!(numbers(&found), numbers(&wanted));
+    });
+}
+
+#[test]
+fn a_phot_v2_row_of_a_common_field_stays_whole_on_its_page() {
+    runtime().block_on(async {
+        let (connection, _) = server().database("schema_toast").await;
+        connection.batch_execute(&ddl::script(&built_in("phat_v2"))).await.unwrap();
+        let phot_v2 = table("phat_v2", "phot_v2");
+        // 62 exposures, as many as the Cepheid V5343 has, of numbers that do not compress.
+        let value = |c: &Column| match (c.array, c.datatype) {
+            (true, kind) => format!("(select array_agg((random() * 100)::{}) from generate_series(1, 62))", kind.postgres()),
+            (false, DataType::Text) => "'PHAT_11.0220304+41.234515'".into(),
+            (false, _) => "1".into(),
+        };
+        let values: Vec<String> = phot_v2.columns.iter().map(value).collect();
+        connection.batch_execute(&format!("insert into phat_v2.phot_v2 values ({})", values.join(", "))).await.unwrap();
+        let toasted = "select pg_relation_size(reltoastrelid), (select count(*) from phat_v2.phot_v2 where pg_column_compression(exp_counts) is not null)
+                         from pg_class where oid = 'phat_v2.phot_v2'::regclass";
+        let row = connection.query_one(toasted, &[]).await.unwrap();
+        assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (0, 0));
+    });
 }
 
 proptest! {

@@ -1,7 +1,10 @@
-//! `brickyard schema`: check and print the table definitions.
+//! `brickyard schema`: check, print and compare the table definitions.
 
 use crate::config::Config;
+use crate::db;
+use crate::schema::diff::{LIVE_COLUMNS, LIVE_INDEXES, LiveColumn, LiveIndex, LiveTable, diff};
 use crate::schema::{Catalog, Table, ddl, doc, felis};
+use anyhow::Context as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -26,6 +29,13 @@ enum Command {
         /// A catalogue's name, like phat_v2
         name: String,
     },
+    /// Compare a catalogue with the database
+    ///
+    /// Prints every difference in columns, keys and indices. Exit code 1 when there are any.
+    Diff {
+        /// A catalogue's name, like phat_v2
+        name: String,
+    },
     /// Print a catalogue as Felis YAML, Rubin's schema language
     Felis {
         /// A catalogue's name, like phat_v2
@@ -43,6 +53,7 @@ pub async fn run(config: &Config, args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Check { what } => return check(config, what),
         Command::Ddl { name } => print!("{}", ddl::script(&load(&name)?)),
+        Command::Diff { name } => return compare(config, &load(&name)?).await,
         Command::Felis { name } => print!("{}", felis::yaml(&load(&name)?)),
         Command::Doc { name } => print!("{}", doc::markdown(&load(&name)?)),
     }
@@ -50,15 +61,12 @@ pub async fn run(config: &Config, args: Args) -> anyhow::Result<ExitCode> {
 }
 
 fn check(config: &Config, what: Option<String>) -> anyhow::Result<ExitCode> {
-    let wanted = match what {
-        Some(what) => vec![what],
-        None => Catalog::names(&config.schema_dir)?,
-    };
+    let known = Catalog::names(&config.schema_dir)?;
+    let wanted = what.map_or_else(|| known.clone(), |what| vec![what]);
     let mut code = ExitCode::SUCCESS;
     for what in wanted {
-        // A bare word is a name; `./phat_v2` is a folder beside us.
-        let is_folder = what.contains('/') || (what == ".");
-        let read = if is_folder { Catalog::read(Path::new(&what)) } else { Catalog::load(&config.schema_dir, &what) };
+        let folder = Path::new(&what);
+        let read = if !known.contains(&what) && folder.is_dir() { Catalog::read(folder) } else { Catalog::load(&config.schema_dir, &what) };
         match read {
             Ok(catalog) => println!("{}", summary(&catalog)),
             Err(crate::schema::Error::Faults(faults)) => {
@@ -76,4 +84,39 @@ fn summary(catalog: &Catalog) -> String {
         |t: &Table| format!("{} ({} columns, {} indices)", t.name, t.columns.len(), t.indexes.len() + usize::from(!t.key.is_empty()));
     let tables: Vec<String> = catalog.tables.iter().map(table).collect();
     format!("{}: no faults; {}", catalog.name, tables.join(", "))
+}
+
+async fn compare(config: &Config, catalog: &Catalog) -> anyhow::Result<ExitCode> {
+    let client = db::connect(&config.db()).await?;
+    let mut differences = Vec::new();
+    for table in &catalog.tables {
+        let live = live_table(&client, table).await.with_context(|| format!("cannot describe {}", table.full_name()))?;
+        differences.extend(diff(table, live.as_ref()));
+    }
+    for difference in &differences {
+        println!("{difference}");
+    }
+    match differences.len() {
+        0 => println!("{}: the database is as the schema says", catalog.name),
+        n => println!("{}: {n} difference(s)", catalog.name),
+    }
+    Ok(if differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The table as the database has it; `None` when it is not there.
+async fn live_table(client: &tokio_postgres::Client, table: &Table) -> anyhow::Result<Option<LiveTable>> {
+    let columns = client.query(LIVE_COLUMNS, &[&table.schema, &table.name]).await?;
+    let indexes = client.query(LIVE_INDEXES, &[&table.schema, &table.name]).await?;
+    let column =
+        |row: &tokio_postgres::Row| LiveColumn { name: row.get(0), datatype: row.get(1), not_null: row.get(2), storage: row.get(3) };
+    let index = |row: &tokio_postgres::Row| LiveIndex {
+        name: row.get(0),
+        primary: row.get(1),
+        valid: row.get(2),
+        method: row.get(3),
+        expressions: row.get(4),
+        partial: row.get(5),
+    };
+    let live = LiveTable { columns: columns.iter().map(column).collect(), indexes: indexes.iter().map(index).collect() };
+    Ok((!live.columns.is_empty()).then_some(live))
 }

@@ -3,8 +3,7 @@
 //! The catalogues of this package are embedded in the program; a folder that the user gives comes before them, and a catalogue found
 //! there replaces the embedded one of the same name as a whole.
 
-use super::parse::{self, Source};
-use super::{Error, Table};
+use super::{Error, Source, Table, parse};
 use include_dir::{Dir, include_dir};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -104,5 +104,6 @@ pub fn script(catalog: &Catalog) -> String {
     script + "\n" + TBL_STAT
 }
 
-/// Creates the view `public.tbl_stat`: rows, columns, indices and sizes of every table outside the system's schemas.
-pub const TBL_STAT: &str = include_str!("../../sql/schema/tbl_stat.sql");
+/// Creates the view `public.tbl_stat` (rows, columns, indices and sizes of every table outside the system's schemas) for all to read.
+/// Two statements: use `batch_execute`. Two sessions that run it at the same moment can collide; the later one gets an error.
+pub const TBL_STAT: &str = concat!(include_str!("../../sql/schema/tbl_stat.sql"), include_str!("../../sql/schema/publish_tbl_stat.sql"));

@@ -9,8 +9,10 @@ pub mod datatype;
 pub mod ddl;
 pub mod diff;
 pub mod doc;
+pub mod fault;
 pub mod felis;
 pub mod parse;
+mod reader;
 pub mod rows;
 pub mod table;
 pub mod ucd;
@@ -18,7 +20,7 @@ pub mod unit;
 
 pub use catalog::Catalog;
 pub use datatype::DataType;
-pub use parse::{Fault, Faults};
+pub use fault::{Fault, Faults, Source};
 pub use rows::Rows;
 pub use table::{Column, Index, IndexKey, Table};
 
@@ -29,7 +31,7 @@ use std::path::PathBuf;
 pub enum Error {
     #[error("there is no catalogue {name:?}; there are: {known} (--schema-dir DIR adds those in DIR)")]
     NoCatalogue { name: String, known: String },
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}")]
     Read { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Faults(#[from] Faults),
