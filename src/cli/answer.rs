@@ -53,7 +53,8 @@ impl Output {
             Some(path) => write_file(path, |file| async { self.write_to(rows, None, file).await }).await,
             None => {
                 let width = comfy_table::Table::new().width().map(usize::from);
-                Ok(self.write_to(rows, width, BufWriter::with_capacity(1 << 16, std::io::stdout())).await?)
+                let out = BufWriter::with_capacity(1 << 16, std::io::stdout());
+                self.write_to(rows, width, out).await.map_err(anyhow::Error::from)
             }
         };
         match written {

@@ -53,7 +53,7 @@ pub enum Error {
     #[error("column `{column}`: {problem}")]
     Value { column: String, problem: &'static str },
     /// Arrow refused the batch.
-    #[error("cannot make a batch of the rows: {0}")]
+    #[error("cannot make a batch of the rows")]
     Batch(#[from] arrow::error::ArrowError),
 }
 

@@ -21,6 +21,6 @@ pub enum Error {
     TooWide { span_deg: f64, limit_deg: f64 },
     #[error("drawing failed: {0}")]
     Draw(String),
-    #[error("cannot encode the PNG: {0}")]
+    #[error("cannot encode the PNG")]
     Encode(#[from] png::EncodingError),
 }
