@@ -1,4 +1,5 @@
 //! The synthetic survey against the facts: `simulate_oracle.py` reads the files with astropy and recomputes what must hold.
+#![allow(clippy::unwrap_used)]
 
 use brickyard::simulate::{Dolphot, Error, Options, Overlaps, Products, Report, run};
 use std::collections::BTreeMap;

@@ -382,8 +382,9 @@ impl Run<'_> {
     }
 
     fn tell(&self, done: u64, rows: u64) {
-        if done % PROGRESS_STEP == 0 || done == rows {
-            let step = if done % PROGRESS_STEP == 0 { PROGRESS_STEP } else { done % PROGRESS_STEP };
+        let since = done % PROGRESS_STEP;
+        if since == 0 || done == rows {
+            let step = if since == 0 { PROGRESS_STEP } else { since };
             let sum = self.done.fetch_add(step, std::sync::atomic::Ordering::Relaxed) + step;
             (self.progress)(sum, self.options.objects);
         }
