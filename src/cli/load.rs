@@ -245,7 +245,8 @@ pub fn print_report(report: &Report) {
     }
     println!("{table}");
     let rows: u64 = report.files.iter().map(|f| f.rows_loaded).sum();
-    println!("{} rows in {:.1} s", HumanCount(rows), report.load_seconds);
+    let (cpu, peak) = (report.cpu_seconds, report.peak_memory_bytes >> 20);
+    println!("{} rows in {:.1} s ({cpu:.1} s of CPU and at most {peak} MiB in the loader)", HumanCount(rows), report.load_seconds);
     if !report.indexes_built.is_empty() {
         println!("{} indices in {:.1} s", report.indexes_built.len(), report.index_seconds);
     }

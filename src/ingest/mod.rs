@@ -107,7 +107,7 @@ impl Progress {
 pub enum Indexing {
     /// Build the missing ones when all files are in.
     Build,
-    /// Leave them to a later load.
+    /// Leave them and the planner's statistics to a later load.
     None,
 }
 
@@ -159,6 +159,10 @@ pub struct Report {
     pub indexes_built: Vec<String>,
     pub load_seconds: f64,
     pub index_seconds: f64,
+    /// CPU time of this process, user and system.
+    pub cpu_seconds: f64,
+    /// The most memory that this process held.
+    pub peak_memory_bytes: u64,
 }
 
 /// Loads the tasks one after another, then builds what indices are missing and analyses the tables.
@@ -177,7 +181,20 @@ pub async fn load(connection: &Connection, tasks: Vec<Task>, options: &Options, 
     let started = std::time::Instant::now();
     finish(connection, &tables, options, progress, &mut report).await?;
     report.index_seconds = started.elapsed().as_secs_f64();
+    (report.cpu_seconds, report.peak_memory_bytes) = own_usage();
     Ok(report)
+}
+
+/// CPU seconds and peak memory in bytes of this process, as Linux counts them; 0 elsewhere.
+fn own_usage() -> (f64, u64) {
+    const TICKS_PER_S: f64 = 100.0; // USER_HZ of every Linux ABI
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // fields 14 and 15 (utime, stime), counted after the name in parentheses
+    let after_name = stat.rsplit(") ").next().unwrap_or_default();
+    let ticks: f64 = after_name.split(' ').skip(11).take(2).filter_map(|t| t.parse::<f64>().ok()).sum();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    (ticks / TICKS_PER_S, peak.unwrap_or(0) * 1024)
 }
 
 /// Makes books, schemas and tables where they are missing, and takes the loading locks; the tables concerned.
@@ -259,11 +276,12 @@ async fn finish(connection: &Connection, tables: &[Table], options: &Options, pr
             connection.batch_execute(&format!("DROP INDEX IF EXISTS {}", job::scan_index(table))).await.map_err(db::Error::from)?;
         }
     }
+    let unanalyzed = |t: &Table| changed.contains(t) || t.indexes.iter().any(|i| report.indexes_built.contains(&i.name));
     for table in tables {
         if options.recluster {
             recluster(connection, table, progress).await?;
         }
-        if options.recluster || changed.contains(table) {
+        if options.recluster || options.indexing == Indexing::Build && unanalyzed(table) {
             progress.tell(Event::Analyzing { table: table.full_name() });
             connection.batch_execute(&format!("ANALYZE {}", ddl::qualified(table))).await.map_err(db::Error::from)?;
         }

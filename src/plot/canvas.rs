@@ -112,6 +112,9 @@ impl Canvas {
         let turn = if matches!(anchor, Anchor::Upwards) { FontTransform::Rotate270 } else { FontTransform::None };
         let font = (FONT, size * FINE as f64).into_font().transform(turn);
         let colour = RGBColor(r, g, b);
+        // plotters centres the line's box, whose middle lies above the middle of digits and capitals.
+        let lower = 0.15 * size;
+        let at = if matches!(anchor, Anchor::Upwards) { (at.0 + lower, at.1) } else { (at.0, at.1 + lower) };
         let style = TextStyle::from(font).color(&colour).pos(Pos::new(horizontal, VPos::Center));
         self.draw(|area| area.draw_text(text, &style, fine_point(&at)).map_err(failed))
     }

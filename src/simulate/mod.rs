@@ -61,7 +61,7 @@ use footprint::Field;
 use layouts::Place;
 use output::{Layout, Output};
 use photometry::Camp;
-use population::{Kind, Population, Star};
+use population::{Population, Star};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -376,7 +376,7 @@ impl Run<'_> {
     /// Stars of earlier fields that this one sees too; none near the Cepheid.
     fn shared(&self, index: usize, field: &Field) -> Vec<Star> {
         let mut shared = self.population.shared(index);
-        shared.retain(|star| !(cepheid::is_field(field) && cepheid::is_near(star.sky_deg)) && star.kind != Kind::Cepheid);
+        shared.retain(|star| !(cepheid::is_field(field) && cepheid::is_near(star.sky_deg)));
         shared
     }
 
