@@ -1,10 +1,11 @@
 //! Questions through the built binary: sql, cone, map, lightcurve, against plain SQL on the same rows.
+#![allow(clippy::unwrap_used)] // a panic is how a test's helper fails
 
 use crate::harness;
 use brickyard::db::Connection;
 use brickyard::explore::position::{dec_deg, ra_deg};
-use brickyard::plot::map::{Caption, Healpix, Scale, Scheme, Window};
 use brickyard::plot::colour::viridis;
+use brickyard::plot::map::{Caption, Healpix, Scale, Scheme, Window};
 use brickyard::sky::healpix::{nest4096, ring256};
 use proptest::prelude::*;
 use std::io::{BufRead, BufReader, Read};
@@ -45,7 +46,9 @@ impl Sky {
     }
 
     fn execute(&self, sql: &str) {
-        self.runtime.block_on(self.connection.batch_execute(sql)).unwrap_or_else(|error| panic!("{error:?}: {}", &sql[..sql.len().min(200)]));
+        self.runtime
+            .block_on(self.connection.batch_execute(sql))
+            .unwrap_or_else(|error| panic!("{error:?}: {}", &sql[..sql.len().min(200)]));
     }
 
     /// The first column of the first row.
@@ -90,7 +93,7 @@ fn stars() -> Vec<String> {
             0 => ((359.9 + 0.2 * u).rem_euclid(360.0), -5.0 + 0.2 * v),
             _ => (11.02203 + 0.2 * (u - 0.5), 41.23451 + 0.15 * (v - 0.5)),
         };
-        let magnitude = if n % 10 == 0 { 99.999 } else { 20.0 + 5.0 * u };
+        let magnitude = if n.is_multiple_of(10) { 99.999 } else { 20.0 + 5.0 * u };
         format!("({ra:?}, {dec:?}, {}, {}, {}, {magnitude}, 'star {n}')", ring256(ra, dec), nest4096(ra, dec), n % 3)
     };
     (0..20_000).map(star).collect()
@@ -98,11 +101,15 @@ fn stars() -> Vec<String> {
 
 fn v5343() -> Vec<String> {
     let row = |filter: &str, mjd: f64, magnitude: f64| {
-        format!("({mjd:?}, 11.0220304, 41.234515, {magnitude}, 0.05, 20, 0, 'jbfb25ejq_{filter}_flt.chip1', 370, '{filter}', 4, 15, 1, 'PHAT_11.0220304+41.234515')")
+        format!(
+            "({mjd:?}, 11.0220304, 41.234515, {magnitude}, 0.05, 20, 0, 'jbfb25ejq_{filter}_flt.chip1', 370, '{filter}', 4, 15, 1, 'PHAT_11.0220304+41.234515')"
+        )
     };
     let mut rows = Vec::new();
     for (filter, magnitude) in [("F275W", 26.0), ("F336W", 23.5), ("F475W", 22.2), ("F814W", 20.3), ("F110W", 19.7), ("F160W", 19.1)] {
-        rows.extend([(55_926.95, magnitude), (55_709.3, magnitude + 0.2), (56_132.3, 99.999)].map(|(mjd, magnitude)| row(filter, mjd, magnitude)));
+        rows.extend(
+            [(55_926.95, magnitude), (55_709.3, magnitude + 0.2), (56_132.3, 99.999)].map(|(mjd, magnitude)| row(filter, mjd, magnitude)),
+        );
     }
     rows
 }
@@ -116,7 +123,13 @@ fn sorted_lines(text: &str) -> Vec<&str> {
 #[test]
 fn a_cone_has_the_rows_of_q3c_radial_query() {
     let sky = Sky::new("explore_cone");
-    let cones = [("11.02203", "41.23451", "30"), ("00:44:05.2872", "+41:14:04.236", "1arcmin"), ("0", "-4.9", "0.05deg"), ("359.99", "-4.95", "2arcmin"), ("11", "41.2", "0.2")];
+    let cones = [
+        ("11.02203", "41.23451", "30"),
+        ("00:44:05.2872", "+41:14:04.236", "1arcmin"),
+        ("0", "-4.9", "0.05deg"),
+        ("359.99", "-4.95", "2arcmin"),
+        ("11", "41.2", "0.2"),
+    ];
     for (ra, dec, radius) in cones {
         let degrees = match radius.split_at(radius.find(|c: char| c.is_alphabetic()).unwrap_or(radius.len())) {
             (number, "arcmin") => number.parse::<f64>().unwrap() / 60.0,
@@ -152,7 +165,10 @@ fn a_map_has_the_values_of_its_sql() {
     let sky = Sky::new("explore_map");
     let pairs: [(&[&str], &str); 4] = [
         (&["map"], "select pix4096, count(*) from phat_v2.phot_mod group by 1 order by 1"),
-        (&["map", "--nside", "256", "--where", "brick = 1 or brick = 2"], "select pix256, count(*) from phat_v2.phot_mod where brick in (1, 2) group by 1 order by 1"),
+        (
+            &["map", "--nside", "256", "--where", "brick = 1 or brick = 2"],
+            "select pix256, count(*) from phat_v2.phot_mod where brick in (1, 2) group by 1 order by 1",
+        ),
         (
             &["map", "--value", "mean:f475w_vega", "--where", "f475w_vega < 50"],
             "select pix4096, count(*), avg(f475w_vega) as mean from phat_v2.phot_mod where f475w_vega < 50 group by 1 order by 1",
@@ -216,7 +232,10 @@ fn brightness(rgb: [u8; 3]) -> f64 {
 #[test]
 fn a_map_picture_has_the_colours_at_the_cells() {
     let healpix = Healpix { nside: 256, scheme: Scheme::Ring };
-    let mut cells: Vec<u64> = (0..64_u32).map(|n| (10.0 + 0.3 * f64::from(n % 8), 40.0 + 0.3 * f64::from(n / 8))).map(|(ra, dec)| ring256(ra, dec) as u64).collect();
+    let mut cells: Vec<u64> = (0..64_u32)
+        .map(|n| (10.0 + 0.3 * f64::from(n % 8), 40.0 + 0.3 * f64::from(n / 8)))
+        .map(|(ra, dec)| ring256(ra, dec) as u64)
+        .collect();
     cells.sort_unstable();
     cells.dedup();
     let folder = harness::scratch();
@@ -234,14 +253,17 @@ fn a_map_picture_has_the_colours_at_the_cells() {
         // A grid line may cross a centre: the middle one of some pixels around it is of the cell.
         let middle = |cell: u64| {
             let (x, y) = at(cell);
-            let mut around: Vec<f64> = (0..9).map(|n| brightness(pixel(&picture, x + f64::from(n % 3 * 5 - 5), y + f64::from(n / 3 * 5 - 5)))).collect();
+            let mut around: Vec<f64> =
+                (0..9).map(|n| brightness(pixel(&picture, x + f64::from(n % 3 * 5 - 5), y + f64::from(n / 3 * 5 - 5)))).collect();
             around.sort_by(f64::total_cmp);
             around[4]
         };
         let shades: Vec<f64> = values.iter().map(|(cell, _)| middle(*cell)).collect();
         assert!(shades.is_sorted(), "{scale:?}: {shades:?}");
         assert!(shades[shades.len() - 1] > shades[0] + 100.0);
-        assert!((shades[0] - brightness(viridis(0.0).0)).abs() < 1.0 && (shades[shades.len() - 1] - brightness(viridis(1.0).0)).abs() < 1.0);
+        assert!(
+            (shades[0] - brightness(viridis(0.0).0)).abs() < 1.0 && (shades[shades.len() - 1] - brightness(viridis(1.0).0)).abs() < 1.0
+        );
     }
 }
 
@@ -255,7 +277,17 @@ fn pictures_are_written_whole_and_rows_beside_them_when_asked() {
     let (width, height, pixels) = read_png(&map);
     let coloured = pixels.chunks(3).filter(|rgb| rgb.iter().max().unwrap() - rgb.iter().min().unwrap() > 60).count();
     assert!(width > 500 && height > 500 && coloured > width * height / 10, "{width} x {height}, {coloured} coloured");
-    sky.answer(&["lightcurve", "11.02203", "41.23451", "--period", "10.29", "--png", curve.to_str().unwrap(), "--output", rows.to_str().unwrap()]);
+    sky.answer(&[
+        "lightcurve",
+        "11.02203",
+        "41.23451",
+        "--period",
+        "10.29",
+        "--png",
+        curve.to_str().unwrap(),
+        "--output",
+        rows.to_str().unwrap(),
+    ]);
     assert!(read_png(&curve).0 > 1000);
     let rows: serde_json::Value = serde_json::from_reader(std::fs::File::open(&rows).unwrap()).unwrap();
     assert_eq!(rows.as_array().unwrap().len(), 12);
@@ -323,7 +355,8 @@ fn sql_reads_unless_told_to_write() {
 fn ctrl_c_ends_the_query_on_the_server() {
     let sky = Sky::new("explore_cancel");
     for args in [&["sql", "select pg_sleep(60) /* mine */"][..], &["map", "--where", "pg_sleep(0.01) is not null /* mine */"]] {
-        let running = "select count(*) from pg_stat_activity where state = 'active' and query like '%/* mine */%' and pid <> pg_backend_pid()";
+        let running =
+            "select count(*) from pg_stat_activity where state = 'active' and query like '%/* mine */%' and pid <> pg_backend_pid()";
         let mut child = sky.command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         wait_until(|| sky.value::<i64>(running) == 1);
         let started = Instant::now();
@@ -348,7 +381,8 @@ fn wait_until(mut holds: impl FnMut() -> bool) {
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
     let sky = Sky::new("explore_pipe");
-    let mut child = sky.command(&["sql", "select * from generate_series(1, 100000000)"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        sky.command(&["sql", "select * from generate_series(1, 100000000)"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), "generate_series");
     assert_eq!(lines.next().unwrap().unwrap(), "1");

@@ -1,4 +1,5 @@
 //! Writers: what they write is read back, by Parquet's own reader, astropy, STILTS, Python and the server.
+#![allow(clippy::unwrap_used)] // a panic is how a test's helper fails
 
 use crate::harness;
 use arrow::array::{AsArray, RecordBatch};
@@ -92,7 +93,9 @@ fn every_type_arrives_as_the_server_means_it() {
         let theirs = theirs[0].column(0).as_string::<i32>().value(0);
         match ours[0]["value"].as_str() {
             Some(ours) => assert_eq!(ours, theirs, "{value}"),
-            None => assert!(csv == theirs || csv.parse::<f64>().unwrap() == theirs.parse::<f64>().unwrap(), "{value}: {csv} is not {theirs}"),
+            None => {
+                assert!(csv == theirs || csv.parse::<f64>().unwrap() == theirs.parse::<f64>().unwrap(), "{value}: {csv} is not {theirs}")
+            }
         }
     }
 }
@@ -101,7 +104,9 @@ fn every_type_arrives_as_the_server_means_it() {
 fn what_has_no_counterpart_is_refused_with_a_hint() {
     harness::runtime().block_on(async {
         let connection = db::connect(&harness::options(&harness::server().url())).await.unwrap();
-        for sql in ["select interval '1 day' as i", "select row(1, 2) as i", "select point(1, 2) as i", "select array[interval '1 day'] as i"] {
+        for sql in
+            ["select interval '1 day' as i", "select row(1, 2) as i", "select point(1, 2) as i", "select array[interval '1 day'] as i"]
+        {
             let error = db::query(&connection, sql, &[]).await.map(|_| ()).unwrap_err().to_string();
             assert!(error.contains("`i`") && error.contains("::text"), "{error}");
         }
@@ -131,7 +136,8 @@ fn csv_is_read_back_by_the_server() {
         let mut sink = Box::pin(sink);
         futures_util::SinkExt::send(&mut sink, bytes::Bytes::from(csv)).await.unwrap();
         assert_eq!(sink.as_mut().finish().await.unwrap(), 3);
-        let different = connection.query_one("select count(*) from ((table sent except all table got) union all (table got except all table sent)) d", &[]);
+        let different = connection
+            .query_one("select count(*) from ((table sent except all table got) union all (table got except all table sent)) d", &[]);
         assert_eq!(different.await.unwrap().get::<_, i64>(0), 0);
     });
 }
@@ -151,8 +157,17 @@ fn csv_is_read_by_astropy_and_stilts() {
         assert_eq!(said.trim(), "1000 i f");
     }
     if let Some(stilts) = harness::stilts() {
-        let output = Command::new(stilts).args(["tpipe", "ifmt=csv", "cmd=select abs(root*root-n)<1e-9", "omode=count"]).arg(format!("in={}", file.display())).output().unwrap();
-        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "columns: 4   rows: 1000", "{}", String::from_utf8_lossy(&output.stderr));
+        let output = Command::new(stilts)
+            .args(["tpipe", "ifmt=csv", "cmd=select abs(root*root-n)<1e-9", "omode=count"])
+            .arg(format!("in={}", file.display()))
+            .output()
+            .unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout).trim(),
+            "columns: 4   rows: 1000",
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 }
 

@@ -33,9 +33,7 @@ pub fn step(span: f64, wanted: usize) -> f64 {
 pub fn ticks(low: f64, high: f64, step: f64) -> Vec<(f64, String)> {
     let slack = 1e-9 * (high - low);
     let (first, last) = (((low - slack) / step).ceil() as i64, ((high + slack) / step).floor() as i64);
-    (first..=last)
-        .map(|n| (n as f64 * step, label(n as f64 * step, step)))
-        .collect()
+    (first..=last).map(|n| (n as f64 * step, label(n as f64 * step, step))).collect()
 }
 
 /// A multiple of `step` with as many decimals as the step needs.
