@@ -1,7 +1,7 @@
 //! The catalogue readers against damaged and odd files: they open, or say what is wrong; never a panic, a hang or a
 //! gigabyte. Each folder of files is read in a child process of this test binary with a limit on memory and time.
 
-use crate::harness::{scratch, shared};
+use crate::harness::{self, scratch, shared};
 use brickyard::format::fits::Hdu;
 use brickyard::format::open::Source;
 use std::path::{Path, PathBuf};
@@ -65,6 +65,19 @@ fn read_all(folder: &Path) -> Vec<String> {
     lines[..lines.len() - 1].to_vec()
 }
 
+/// File, HDU and rows of each plain binary table among the first six HDUs.
+const COUNT: &str = r#"
+import sys, os
+from astropy.io import fits
+for name in sorted(os.listdir(sys.argv[1])):
+    try:
+        with fits.open(os.path.join(sys.argv[1], name), disable_image_compression=True) as f:
+            for n in range(min(len(f), 6)):
+                h = f[n].header
+                if h.get('XTENSION') == 'BINTABLE' and not h.get('ZIMAGE') and h['NAXIS1'] > 0: print(name, n, h['NAXIS2'])
+    except Exception: pass
+"#;
+
 #[test]
 fn every_file_of_the_fits_zoo_opens_or_says_why_not() {
     let Some(shared) = shared() else { return };
@@ -74,8 +87,15 @@ fn every_file_of_the_fits_zoo_opens_or_says_why_not() {
     assert_eq!(lines.len(), files * 7);
     let of = |file: &str, hdu: &str| lines.iter().find_map(|l| l.strip_prefix(&format!("{file} {hdu} "))).unwrap_or_else(|| panic!("{file}")).to_owned();
     // the rows that astropy counts
-    for (file, hdu, rows) in [("btable.fits", "1", 14), ("tb.fits", "1", 2), ("table.fits", "1", 3), ("variable_length_table.fits", "1", 4)] {
-        assert_eq!(of(file, hdu), format!("{rows} rows"), "{file}");
+    if let Some(python) = harness::python() {
+        let counted = Command::new(python).arg("-W").arg("ignore").arg("-c").arg(COUNT).arg(&zoo).output().expect("Python starts");
+        let counted = String::from_utf8_lossy(&counted.stdout).into_owned();
+        assert!(counted.lines().count() > 15, "{counted}");
+        for line in counted.lines() {
+            let (at, rows) = line.rsplit_once(' ').expect("a number");
+            let (file, hdu) = at.rsplit_once(' ').expect("an HDU");
+            assert_eq!(of(file, hdu), format!("{rows} rows"), "{line}");
+        }
     }
     assert!(of("ascii.fits", "1").contains("an ASCII table, which brickyard does not read"));
     assert!(of("arange.fits", "0").contains("no table in HDU 0: it is an image; the file has no binary table"));

@@ -1,5 +1,6 @@
--- The role that the service reads with: it may enter this database and read schemas that were published (publish.sql),
--- nothing else. Takes the setting brickyard.reader_password, returns nothing. Run again it changes nothing but the password.
+-- The role that the service reads with: it may enter the database brickyard and read schemas that were published
+-- (publish.sql), nothing else. Then the database is opened. Takes the setting brickyard.reader_password, returns nothing.
+-- Run again it changes nothing but the password.
 do $$
 begin
     if not exists (select from pg_catalog.pg_roles where rolname = 'brickyard_read') then
@@ -7,8 +8,8 @@ begin
     end if;
     execute pg_catalog.format('alter role brickyard_read password %L', pg_catalog.current_setting('brickyard.reader_password'));
     alter role brickyard_read set default_transaction_read_only = on;
-    execute pg_catalog.format('revoke all on database %I from public', pg_catalog.current_database());
-    execute pg_catalog.format('grant connect on database %I to brickyard_read', pg_catalog.current_database());
-    revoke create on schema public from public;
+    revoke all on database brickyard from public;
+    grant connect on database brickyard to brickyard_read;
+    alter database brickyard allow_connections true;
 end
 $$

@@ -1,1 +1,31 @@
-//! (being written)
+//! Benchmarks: figures of merit measured side by side in one run, ratios rather than times.
+//!
+//! Each bench alternates ours and the other, quotes the median of several runs with its spread, and says whether the
+//! goal holds. Nothing here is asserted by a test: machines differ, ratios are read by people.
+
+pub mod load;
+mod machine;
+mod measure;
+
+pub use measure::{Figure, Goal};
+
+/// The benches there are: name and what it measures.
+pub const BENCHES: [(&str, &str); 1] = [("load", "files to tables, indices and cones against the server's own speed")];
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Db(#[from] crate::db::Error),
+    #[error(transparent)]
+    Ingest(#[from] crate::ingest::Error),
+    #[error(transparent)]
+    Explore(#[from] crate::explore::Error),
+    #[error("writing the bench's survey: {0}")]
+    Simulate(#[from] crate::simulate::Error),
+    #[error("{doing}: {source}")]
+    Io { doing: String, source: std::io::Error },
+    #[error("{command} failed: {output}")]
+    Child { command: String, output: String },
+    #[error("{0}")]
+    Setup(String),
+}

@@ -1,11 +1,76 @@
-//! (being written)
+//! `brickyard bench`: figures of merit as a table, or as JSON.
 
+use crate::bench::{self, BENCHES, Figure};
 use crate::config::Config;
 use std::process::ExitCode;
 
+/// Measures the figures of merit, side by side with the server's own speed, in a database of its own.
+///
+/// Examples:
+///   brickyard bench                 lists the benches
+///   brickyard bench load --quick    a small sample, a minute or two
+///   brickyard bench load --json     machine-readable figures on stdout
 #[derive(clap::Args)]
-pub struct Args {}
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// Which bench to run; none lists them
+    #[arg(value_name = "BENCH")]
+    name: Option<String>,
+    /// A small sample and few runs
+    #[arg(long)]
+    quick: bool,
+    /// Print the figures as a JSON list on stdout
+    #[arg(long)]
+    json: bool,
+    /// Runs of each measurement [default: 5, quick: 3]
+    #[arg(long, value_name = "N")]
+    runs: Option<usize>,
+    /// Only the figures whose group has this name (ids, mod, meas, recipe, index, python, scale, cones, map)
+    #[arg(long, value_name = "GROUP", value_delimiter = ',')]
+    only: Vec<String>,
+}
 
-pub async fn run(_config: &Config, _args: Args) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("being written")
+pub async fn run(config: &Config, args: Args) -> anyhow::Result<ExitCode> {
+    let Some(name) = &args.name else {
+        for (name, about) in BENCHES {
+            println!("{name:8} {about}");
+        }
+        return Ok(ExitCode::SUCCESS);
+    };
+    anyhow::ensure!(BENCHES.iter().any(|(n, _)| n == name), "there is no bench {name:?}; `brickyard bench` lists them");
+    anyhow::ensure!(config.database_url.is_none(), "a bench reads the CPU time of the server's processes: leave --database-url out");
+    let mut db = config.db();
+    db.data_dir = db.data_dir.join("bench");
+    let python = std::env::var_os("BRICKYARD_TEST_PYTHON").map(Into::into);
+    let options = bench::load::Options { db, quick: args.quick, runs: args.runs.unwrap_or(if args.quick { 3 } else { 5 }).max(1), only: args.only, python };
+    let figures = bench::load::run(&options, &|line| eprintln!("{line}")).await?;
+    if args.json {
+        let list: Vec<_> = figures.iter().map(Figure::json).collect();
+        println!("{}", serde_json::to_string_pretty(&list)?);
+    } else {
+        print(&figures);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(figures: &[Figure]) {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::UTF8_BORDERS_ONLY);
+    table.set_header(["figure", "median", "spread", "unit", "goal", "holds"]);
+    for figure in figures {
+        let spread = figure.spread.map_or_else(String::new, |(low, high)| format!("{}..{}", number(low), number(high)));
+        let holds = figure.holds().map_or("", |h| if h { "yes" } else { "NO" });
+        table.add_row([figure.name.clone(), number(figure.value), spread, figure.unit.into(), figure.goal.to_string(), holds.into()]);
+    }
+    println!("{table}");
+}
+
+/// Three figures.
+fn number(value: f64) -> String {
+    match value.abs() {
+        v if v >= 100.0 => format!("{value:.0}"),
+        v if v >= 10.0 => format!("{value:.1}"),
+        v if v >= 1.0 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
 }

@@ -133,8 +133,9 @@ async fn url(options: &db::Options, tcp: bool) -> anyhow::Result<ExitCode> {
 async fn psql(options: &db::Options, args: Vec<OsString>) -> anyhow::Result<ExitCode> {
     let mut command = match &options.database_url {
         Some(url) => {
+            let (url, password) = without_password(url);
             let mut command = std::process::Command::new("psql");
-            command.arg("--dbname").arg(url);
+            command.arg("--dbname").arg(url).envs(password.map(|password| ("PGPASSWORD", password)));
             command
         }
         None => {
@@ -148,4 +149,32 @@ async fn psql(options: &db::Options, args: Vec<OsString>) -> anyhow::Result<Exit
     let program = command.get_program().to_owned();
     let error = command.args(args).exec();
     Err(error).with_context(|| format!("cannot run {}; install the package postgresql-client", program.display()))
+}
+
+/// The URL as it may be seen in ps, and the password that was in it.
+fn without_password(url: &str) -> (String, Option<String>) {
+    let config = url.parse::<tokio_postgres::Config>().ok();
+    let password = config.and_then(|config| String::from_utf8(config.get_password()?.to_vec()).ok());
+    let cut = url.split_once("://").and_then(|(scheme, rest)| {
+        let (login, place) = rest.split_once('@')?;
+        let (user, _) = login.split_once(':')?;
+        Some(format!("{scheme}://{user}@{place}"))
+    });
+    match cut {
+        Some(shown) => (shown, password),
+        // No password in the place where URLs have it: nothing that we could hide.
+        None => (url.to_owned(), None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_password;
+
+    #[test]
+    fn the_password_leaves_the_url() {
+        let (url, password) = without_password("postgresql://me:p%40ss@db.example:5432/x?sslmode=prefer");
+        assert_eq!((url.as_str(), password.as_deref()), ("postgresql://me@db.example:5432/x?sslmode=prefer", Some("p@ss")));
+        assert_eq!(without_password("postgresql:///x?host=/tmp"), ("postgresql:///x?host=/tmp".into(), None));
+    }
 }

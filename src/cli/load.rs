@@ -67,12 +67,11 @@ pub async fn run(config: &Config, args: Args) -> anyhow::Result<ExitCode> {
     let request = files::Request { manifests: &manifests, catalogs: &catalogs, forced: !args.loader.is_empty(), set: &set };
     let tasks = files::tasks(&args.files, &request)?;
     let connection = crate::db::connect(&config.db()).await?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let options = Options {
         replace: args.replace,
         recluster: args.recluster,
         indexing: args.indexes,
-        index_sessions: args.index_sessions.unwrap_or(cores.min(4)).max(1),
+        index_sessions: args.index_sessions.unwrap_or_else(index_sessions).max(1),
         scratch_dir: scratch_dir(config)?,
         run_bytes: sort::RUN_BYTES,
     };
@@ -91,6 +90,11 @@ pub async fn run(config: &Config, args: Args) -> anyhow::Result<ExitCode> {
 pub fn catalogs(config: &Config) -> anyhow::Result<Vec<Catalog>> {
     let names = Catalog::names(&config.schema_dir)?;
     names.iter().map(|name| Ok(Catalog::load(&config.schema_dir, name)?)).collect()
+}
+
+/// Sessions that build indices when the user does not say.
+pub fn index_sessions() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(4)
 }
 
 /// Where sorted runs and inflated files go: the data directory, so that it is the disk that the user chose.
@@ -219,7 +223,7 @@ fn line(report: &FileReport) -> String {
 }
 
 /// The totals by table.
-fn print_report(report: &Report) {
+pub fn print_report(report: &Report) {
     let mut totals: BTreeMap<&str, [u64; 5]> = BTreeMap::new();
     for file in &report.files {
         let total = totals.entry(&file.table).or_default();
@@ -241,7 +245,8 @@ fn print_report(report: &Report) {
     }
     println!("{table}");
     let rows: u64 = report.files.iter().map(|f| f.rows_loaded).sum();
-    println!("{} rows in {:.1} s", HumanCount(rows), report.load_seconds);
+    let (cpu, peak) = (report.cpu_seconds, report.peak_memory_bytes >> 20);
+    println!("{} rows in {:.1} s ({cpu:.1} s of CPU and at most {peak} MiB in the loader)", HumanCount(rows), report.load_seconds);
     if !report.indexes_built.is_empty() {
         println!("{} indices in {:.1} s", report.indexes_built.len(), report.index_seconds);
     }

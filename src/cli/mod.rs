@@ -8,6 +8,7 @@ mod answer;
 mod bench;
 mod cone;
 mod db;
+mod demo;
 mod lightcurve;
 mod load;
 mod map;
@@ -27,6 +28,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Simulate a sample, load it and answer questions from it: a first look
+    Demo(demo::Args),
     /// Start, stop and inspect the embedded PostgreSQL
     Db(db::Args),
     /// Check, print and compare the table definitions
@@ -68,6 +71,7 @@ pub fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
+        Command::Demo(args) => demo::run(&cli.config, args).await,
         Command::Db(args) => db::run(&cli.config, args).await,
         Command::Schema(args) => schema::run(&cli.config, args).await,
         Command::Load(args) => load::run(&cli.config, args).await,

@@ -132,16 +132,20 @@ pub async fn run(_config: &Config, args: Args) -> anyhow::Result<ExitCode> {
     let options = args.options()?;
     let started = Instant::now();
     let out = options.out.clone();
-    let report = tokio::task::spawn_blocking(move || {
+    let report = simulate(options).await?;
+    summarise(&out, &report, started.elapsed());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the simulation on threads of its own, with a progress bar.
+pub async fn simulate(options: Options) -> anyhow::Result<Report> {
+    let work = move || {
         let bar = progress_bar(options.objects);
         let report = run_with(&options, &|done, all| bar.set_position(done.min(all)));
         bar.finish_and_clear();
         report
-    })
-    .await
-    .context("the simulation stopped")??;
-    summarise(&out, &report, started.elapsed());
-    Ok(ExitCode::SUCCESS)
+    };
+    Ok(tokio::task::spawn_blocking(work).await.context("the simulation stopped")??)
 }
 
 fn progress_bar(objects: u64) -> ProgressBar {

@@ -25,10 +25,16 @@ pub fn choose(pg: &Path, named: Option<&str>) -> Result<Account, Error> {
     let owner = std::fs::metadata(pg).ok().map(|m| (m.uid(), m.gid()));
     match owner {
         Some((uid, _)) if me != 0 && uid != me => Err(not_yours(pg, uid, me)),
-        _ if me != 0 => Ok(Account { uid: me, gid: rustix::process::getegid().as_raw(), name: name_of(me), drop: false }),
+        _ if me != 0 => ourselves(me),
         Some((uid, gid)) if uid != 0 => owned(pg, uid, gid, named),
         _ => by_name(named.unwrap_or("postgres")),
     }
+}
+
+/// initdb and psql look their user's name up, and fail without one: containers are often given a bare number.
+fn ourselves(me: u32) -> Result<Account, Error> {
+    let name = id(&["-un", "--", &me.to_string()]).ok_or(Error::Nameless { uid: me })?;
+    Ok(Account { uid: me, gid: rustix::process::getegid().as_raw(), name, drop: false })
 }
 
 fn owned(pg: &Path, uid: u32, gid: u32, named: Option<&str>) -> Result<Account, Error> {

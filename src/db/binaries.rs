@@ -106,8 +106,11 @@ fn nothing(folders: &[PathBuf], old: &[Binaries]) -> Error {
         [] => "PATH, /usr/lib/postgresql, /usr/pgsql-*, /usr/local and Homebrew's folders".to_owned(),
         some => some.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>().join(", "),
     };
-    let seen: Vec<String> = old.iter().map(|b| format!("{}.{} in {}", b.major, b.minor, b.dir.display())).collect();
-    let seen = if seen.is_empty() { String::new() } else { format!(" (too old: {})", seen.join(", ")) };
+    let old = old.iter().map(|b| format!("too old: {}.{} in {}", b.major, b.minor, b.dir.display()));
+    let half = folders.iter().filter(|dir| dir.join("postgres").exists() && !dir.join("pg_config").exists());
+    let half = half.map(|dir| format!("without pg_config (its package for developers has it): {}", dir.display()));
+    let seen: Vec<String> = old.chain(half).collect();
+    let seen = if seen.is_empty() { String::new() } else { format!(" ({})", seen.join("; ")) };
     Error::NoServer { wanted: format!("{OLDEST} or newer"), looked, seen }
 }
 
@@ -130,7 +133,7 @@ mod tests {
     #[test]
     fn versions_are_read_as_the_distributions_print_them() {
         assert_eq!(version("postgres (PostgreSQL) 15.20 (Debian 15.20-0+deb12u1)"), Some((15, 20)));
-        assert_eq!(version("postgres (PostgreSQL) 18beta1"), Some((18, 1)));
+        assert_eq!(version("postgres (PostgreSQL) 18beta1"), Some((18, 0)));
         assert_eq!(version("postgres (PostgreSQL) 17.2"), Some((17, 2)));
         assert_eq!(version("mysqld 8"), None);
     }

@@ -16,13 +16,13 @@
 use super::account::{self, Account};
 use super::binaries::{self, Binaries};
 use super::machine::Machine;
-use super::{Error, Options, connect, place};
+use super::pidfile::PidFile;
+use super::{Error, Options, connect, pidfile, place, secret};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::{Duration, Instant};
@@ -35,6 +35,8 @@ pub const READER: &str = "brickyard_read";
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Backends of a killed postmaster notice at their next wait.
 const ORPHANS: Duration = Duration::from_secs(60);
+/// How long a server that looks well may refuse connections.
+const DYING: Duration = Duration::from_secs(60);
 const PORTS: std::ops::Range<u16> = 54_320..55_320;
 
 /// A running embedded server.
@@ -62,10 +64,17 @@ pub struct Status {
 /// Starts the cluster, making it first if need be, and gives it database, roles and Q3C. Safe to call from many
 /// processes at once: one does the work, the others wait for it.
 pub async fn start(options: &Options) -> Result<Server, Error> {
-    let options = options.clone();
-    let (server, _lock) = blocking(move || Cluster::locate(&options)?.start()).await?;
-    connect::furnish(&server).await?;
-    Ok(server)
+    let begun = Instant::now();
+    loop {
+        let options = options.clone();
+        let (server, _lock) = blocking(move || Cluster::locate(&options)?.start()).await?;
+        match connect::furnish(&server).await {
+            Ok(()) => return Ok(server),
+            // A server that is just dying, or mending itself after one of its sessions crashed, looks well from outside.
+            Err(error) if error.may_pass() && begun.elapsed() < DYING => tokio::time::sleep(Duration::from_millis(100)).await,
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Stops the cluster if it runs; says whether it did. Connections are broken off, their transactions rolled back.
@@ -139,7 +148,7 @@ struct Cluster {
 
 /// Held while the cluster is made, started or stopped; closing the file frees it, whatever happens to us.
 struct Lock {
-    _file: File,
+    file: File,
 }
 
 enum State {
@@ -190,7 +199,7 @@ impl Cluster {
         if !file.lives(&self.data) {
             return Ok(State::Stale);
         }
-        match (file.ready, read_passwords(&self.home)?) {
+        match (file.ready, secret::read(&self.home)?) {
             (true, Some((password, reader_password))) => {
                 Ok(State::Ready(Server { pid: file.pid, port: file.port, socket_dir: file.socket_dir, password, reader_password }))
             }
@@ -210,7 +219,7 @@ impl Cluster {
         }
         let programs = self.binaries(&self.options)?;
         if self.major()?.is_none() {
-            self.init(&programs)?;
+            self.init(&programs, &lock)?;
         }
         place::check_start(&self.home)?;
         self.mend_password(&programs)?;
@@ -249,7 +258,7 @@ impl Cluster {
         let begun = Instant::now();
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Lock { _file: file }),
+                Ok(()) => return Ok(Lock { file }),
                 Err(TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(30)),
                 Err(TryLockError::WouldBlock) => return Err(Error::Locked { path, waited_s: begun.elapsed().as_secs() }),
                 Err(TryLockError::Error(error)) => return Err(Error::io("lock", path)(error)),
@@ -279,7 +288,7 @@ impl Cluster {
     fn clear(&self) -> Result<(), Error> {
         let path = self.data.join("postmaster.pid");
         match PidFile::read(&self.data)? {
-            Some(file) if exists(file.pid) => fs::remove_file(&path).map_err(Error::io("remove", path)),
+            Some(file) if pidfile::exists(file.pid) => fs::remove_file(&path).map_err(Error::io("remove", path)),
             Some(_) | None => Ok(()),
         }
     }
@@ -289,7 +298,7 @@ impl Cluster {
     }
 
     /// Makes the cluster beside its place and moves it there when it is whole.
-    fn init(&self, programs: &Binaries) -> Result<(), Error> {
+    fn init(&self, programs: &Binaries, lock: &Lock) -> Result<(), Error> {
         let new = self.home.join("new");
         if new.exists() {
             fs::remove_dir_all(&new).map_err(Error::io("remove the half-made cluster", &new))?;
@@ -298,24 +307,23 @@ impl Cluster {
         let password = self.make_passwords()?;
         let secret = self.home.join("initdb.password");
         self.write(&secret, &password)?;
-        let made = self.run(
-            &programs.program("initdb"),
-            &[
-                "--pgdata=new",
-                "--username=brickyard",
-                "--pwfile=initdb.password",
-                "--auth=scram-sha-256",
-                "--encoding=UTF8",
-                "--locale=C",
-                "--data-checksums",
-                "--no-instructions",
-            ],
-        );
+        let made = self.initdb(programs, lock);
         fs::remove_file(&secret).map_err(Error::io("remove", &secret))?;
         made?;
         self.configure(&new)?;
         fs::rename(&new, &self.data).map_err(Error::io("move into place", &new))?;
         sync_dir(&self.home)
+    }
+
+    /// initdb holds the lock too (as its standard input, which it does not read): when we are killed it works on to
+    /// its end, and nobody may begin anew before that.
+    fn initdb(&self, programs: &Binaries, lock: &Lock) -> Result<(), Error> {
+        let program = programs.program("initdb");
+        let held = lock.file.try_clone().map_err(Error::io("share the lock with", &program))?;
+        let mut command = self.account.command(&program, &self.home);
+        command.args(["--pgdata=new", "--username=brickyard", "--pwfile=initdb.password", "--auth=scram-sha-256"]);
+        command.args(["--encoding=UTF8", "--locale=C", "--data-checksums", "--no-instructions"]).stdin(held);
+        self.check(&program, command.output()).map(|_| ())
     }
 
     fn configure(&self, new: &Path) -> Result<(), Error> {
@@ -329,17 +337,17 @@ impl Cluster {
 
     /// New passwords in `pgpass`; gives the owner's. Those of an earlier attempt that got no further are kept.
     fn make_passwords(&self) -> Result<String, Error> {
-        if let Some((owner, _)) = read_passwords(&self.home)? {
+        if let Some((owner, _)) = secret::read(&self.home)? {
             return Ok(owner);
         }
-        let (owner, reader) = (random_password()?, random_password()?);
-        self.write(&self.home.join("pgpass"), &format!("*:*:*:{OWNER}:{owner}\n*:*:*:{READER}:{reader}\n"))?;
+        let (owner, reader) = (secret::random()?, secret::random()?);
+        self.write(&self.home.join("pgpass"), &secret::text(&owner, &reader))?;
         Ok(owner)
     }
 
     /// When `pgpass` was lost, a new one is made and told to the stopped cluster in single-user mode.
     fn mend_password(&self, programs: &Binaries) -> Result<(), Error> {
-        if read_passwords(&self.home)?.is_some() {
+        if secret::read(&self.home)?.is_some() {
             return Ok(());
         }
         self.write_settings(programs, self.choose_port())?;
@@ -448,73 +456,6 @@ impl Cluster {
     }
 }
 
-/// What postmaster.pid says.
-struct PidFile {
-    pid: i32,
-    port: u16,
-    socket_dir: PathBuf,
-    ready: bool,
-}
-
-impl PidFile {
-    fn read(data: &Path) -> Result<Option<PidFile>, Error> {
-        let path = data.join("postmaster.pid");
-        match fs::read_to_string(&path) {
-            Ok(text) => Ok(PidFile::parse(&text)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::io("read", path)(error)),
-        }
-    }
-
-    /// Lines: pid, data directory, start time, port, socket directory, address, shared memory, status. While the
-    /// postmaster starts, the later ones are not there yet.
-    fn parse(text: &str) -> Option<PidFile> {
-        let lines: Vec<&str> = text.lines().map(str::trim).collect();
-        let line = |i: usize| lines.get(i).copied().unwrap_or_default();
-        let pid = line(0).parse::<i32>().ok()?.abs();
-        Some(PidFile { pid, port: line(3).parse().unwrap_or(0), socket_dir: PathBuf::from(line(4)), ready: line(7) == "ready" })
-    }
-
-    /// Is this the file of a server that runs now? A pid can be another program's by now (after a reboot), or a
-    /// zombie that nobody waits for; a postmaster stands in its data directory.
-    fn lives(&self, data: &Path) -> bool {
-        if self.ready && UnixStream::connect(self.socket_dir.join(format!(".s.PGSQL.{}", self.port))).is_ok() {
-            return true;
-        }
-        let proc = PathBuf::from(format!("/proc/{}", self.pid));
-        if !Path::new("/proc/self/cwd").exists() {
-            return exists(self.pid);
-        }
-        fs::read_link(proc.join("cwd")).is_ok_and(|cwd| cwd == data)
-    }
-}
-
-fn exists(pid: i32) -> bool {
-    let Some(pid) = rustix::process::Pid::from_raw(pid) else { return false };
-    !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH))
-}
-
-/// The owner's and the reader's password in `pgpass`, if the file is there and has them.
-fn read_passwords(home: &Path) -> Result<Option<(String, String)>, Error> {
-    let path = home.join("pgpass");
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io("read", path)(error)),
-    };
-    let of =
-        |role: &str| text.lines().find_map(|line| line.strip_prefix("*:*:*:")?.strip_prefix(role)?.strip_prefix(':')).map(str::to_owned);
-    Ok(of(OWNER).zip(of(READER)))
-}
-
-/// 128 bits from the kernel, in hexadecimal: nothing to escape in a URL or in pgpass.
-fn random_password() -> Result<String, Error> {
-    let mut bytes = [0_u8; 16];
-    let source = Path::new("/dev/urandom");
-    File::open(source).and_then(|mut file| file.read_exact(&mut bytes)).map_err(Error::io("read", source))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
 /// Sockets and their locks that a killed server left; its folder is ours alone, and the server is known not to run.
 fn remove_sockets(dir: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(dir).map_err(Error::io("read", dir))?.flatten() {
@@ -569,15 +510,6 @@ fn size(dir: &Path) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_pid_file_is_read_whole_or_half_written() {
-        let whole = "71\n/d/pg/data\n1763800000\n54321\n/d/pg/run\n127.0.0.1\n  123  4\nready   \n";
-        let file = PidFile::parse(whole).expect("whole");
-        assert_eq!((file.pid, file.port, file.ready), (71, 54321, true));
-        assert!(!PidFile::parse("71\n/d/pg/data\n").expect("begun").ready);
-        assert!(PidFile::parse("").is_none());
-    }
 
     #[test]
     fn urls_carry_any_socket_folder() {

@@ -56,17 +56,17 @@ async fn open_embedded(server: &Server) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-/// Gives a new cluster its database, roles and extension; in an old one it finds them there.
+/// Gives a new cluster its database, roles and extension; in an old one it finds them there. The database takes
+/// connections only when the rest is done, so that nobody meets it half-made.
 pub(super) async fn furnish(server: &Server) -> Result<(), Error> {
     let postgres = open(server.config("postgres"), server.url("postgres")).await?;
     let present: bool = postgres.query_one(include_str!("../../sql/db/has_database.sql"), &[&cluster::OWNER]).await?.get(0);
     if !present {
         postgres.batch_execute(include_str!("../../sql/db/create_database.sql")).await?;
     }
-    let database = open(server.config(cluster::OWNER), server.url(cluster::OWNER)).await?;
-    database.query_one(include_str!("../../sql/db/reader_password.sql"), &[&server.reader_password]).await?;
-    database.batch_execute(include_str!("../../sql/db/reader.sql")).await?;
-    check(&database).await
+    postgres.query_one(include_str!("../../sql/db/reader_password.sql"), &[&server.reader_password]).await?;
+    postgres.batch_execute(include_str!("../../sql/db/reader.sql")).await?;
+    open_embedded(server).await.map(drop)
 }
 
 /// Lets the role `brickyard_read` read all tables of `schema`, those made later included.
@@ -89,7 +89,13 @@ async fn open(mut config: Config, url: String) -> Result<Connection, Error> {
         config.application_name("brickyard");
     }
     if config.get_ssl_mode() == SslMode::Require {
-        return Err(refused(&config, "TLS (sslmode=require) is not built in".into(), "; use sslmode=prefer, a tunnel, or a socket"));
+        let remedy = "; use sslmode=prefer on a network that you trust, an ssh tunnel, or a socket";
+        return Err(Error::Connect {
+            target: target(&config),
+            why: "TLS (sslmode=require) is not built in".into(),
+            remedy,
+            may_pass: false,
+        });
     }
     let (client, driver) = config.connect(NoTls).await.map_err(|e| why_not(&config, &e))?;
     // The driver's error reaches the client as a closed connection; there is nobody else to tell.
@@ -129,10 +135,6 @@ fn no_extension(connection: &Connection, major: i32, error: &tokio_postgres::Err
     Error::NoExtension { target, major: major.unsigned_abs(), why }
 }
 
-fn refused(config: &Config, why: String, remedy: &'static str) -> Error {
-    Error::Connect { target: target(config), why, remedy }
-}
-
 fn why_not(config: &Config, error: &tokio_postgres::Error) -> Error {
     let remedy = match error.code() {
         Some(code) if *code == SqlState::INVALID_PASSWORD || *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
@@ -147,7 +149,8 @@ fn why_not(config: &Config, error: &tokio_postgres::Error) -> Error {
         Some(db) => db.message().to_owned(),
         None => innermost(error),
     };
-    refused(config, why, remedy)
+    let may_pass = error.code().is_none_or(|code| code.code().starts_with("57P"));
+    Error::Connect { target: target(config), why, remedy, may_pass }
 }
 
 /// `brickyard@host:5432/database`, without the password.

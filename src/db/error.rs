@@ -24,6 +24,11 @@ pub enum Error {
         "PostgreSQL does not run as root, and there is no account {name:?} to run it. The package postgresql makes the account postgres; or name another with --pg-user or BRICKYARD_PG_USER"
     )]
     NoAccount { name: String },
+    /// We are not root, and a number without a name.
+    #[error(
+        "PostgreSQL needs an account with a name, and uid {uid} of this process has none in /etc/passwd. Run as a named account (docker run --user NAME), or as root, which drops to postgres by itself"
+    )]
+    Nameless { uid: u32 },
     /// The server's account cannot get to the data directory.
     #[error(
         "the account {account} cannot enter {path}, which holds the data directory {data_dir}. Choose another --data-dir (BRICKYARD_DATA_DIR), or let others through: chmod o+x {path}"
@@ -79,7 +84,7 @@ pub enum Error {
     Url { why: String },
     /// The server cannot be reached or refuses us.
     #[error("cannot connect to PostgreSQL at {target}: {why}{remedy}")]
-    Connect { target: String, why: String, remedy: &'static str },
+    Connect { target: String, why: String, remedy: &'static str, may_pass: bool },
     /// The user's server is too old.
     #[error("the server at {target} is PostgreSQL {version}; 15 or newer is needed")]
     OldServer { target: String, version: String },
@@ -140,6 +145,11 @@ impl Error {
             Error::Server(said) => Some(&said.code),
             _ => None,
         }
+    }
+
+    /// The server is starting, stopping or gone: the same may work in a moment.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Error::Lost { .. } | Error::Connect { may_pass: true, .. })
     }
 
     /// Adds the line of `sql` that the server pointed at, with a caret.

@@ -129,7 +129,7 @@ fn memory_mb() -> u64 {
 fn physical_mb() -> u64 {
     let info = rustix::system::sysinfo();
     let unit = u64::from(info.mem_unit);
-    u64::try_from(info.totalram).map_or(u64::MAX, |pages| pages.saturating_mul(unit)) / MB
+    (info.totalram as u64).saturating_mul(unit) / MB // a C unsigned long, 32 bits on some machines
 }
 
 /// Elsewhere we settle for a small machine's settings; `local.conf` says better.

@@ -16,9 +16,11 @@ pub mod cluster;
 pub mod connect;
 pub mod error;
 mod machine;
+mod pidfile;
 mod place;
 pub mod pool;
 pub mod quote;
+mod secret;
 
 pub use connect::{Connection, connect};
 pub use error::Error;

@@ -107,7 +107,7 @@ impl Progress {
 pub enum Indexing {
     /// Build the missing ones when all files are in.
     Build,
-    /// Leave them to a later load.
+    /// Leave them and the planner's statistics to a later load.
     None,
 }
 
@@ -159,6 +159,10 @@ pub struct Report {
     pub indexes_built: Vec<String>,
     pub load_seconds: f64,
     pub index_seconds: f64,
+    /// CPU time of this process, user and system.
+    pub cpu_seconds: f64,
+    /// The most memory that this process held.
+    pub peak_memory_bytes: u64,
 }
 
 /// Loads the tasks one after another, then builds what indices are missing and analyses the tables.
@@ -168,6 +172,7 @@ pub async fn load(connection: &Connection, tasks: Vec<Task>, options: &Options, 
     // a loader that is killed in a long statement shall not leave it running; a server that cannot tell refuses the setting
     drop(connection.batch_execute(index::NOTICE_DEATH).await);
     let tables = prepare(connection, &tasks).await?;
+    // an error ends the session with its command, and the locks with it
     for task in tasks {
         let reports = job::load_file(connection, task, options, progress).await?;
         for file in reports {
@@ -178,8 +183,24 @@ pub async fn load(connection: &Connection, tasks: Vec<Task>, options: &Options, 
     report.load_seconds = started.elapsed().as_secs_f64();
     let started = std::time::Instant::now();
     finish(connection, &tables, options, progress, &mut report).await?;
+    for table in &tables {
+        ledger::unlock(connection, &table.full_name()).await?;
+    }
     report.index_seconds = started.elapsed().as_secs_f64();
+    (report.cpu_seconds, report.peak_memory_bytes) = own_usage();
     Ok(report)
+}
+
+/// CPU seconds and peak memory in bytes of this process, as Linux counts them; 0 elsewhere.
+fn own_usage() -> (f64, u64) {
+    const TICKS_PER_S: f64 = 100.0; // USER_HZ of every Linux ABI
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // fields 14 and 15 (utime, stime), counted after the name in parentheses
+    let after_name = stat.rsplit(") ").next().unwrap_or_default();
+    let ticks: f64 = after_name.split(' ').skip(11).take(2).filter_map(|t| t.parse::<f64>().ok()).sum();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    (ticks / TICKS_PER_S, peak.unwrap_or(0) * 1024)
 }
 
 /// Makes books, schemas and tables where they are missing, and takes the loading locks; the tables concerned.
@@ -201,7 +222,7 @@ async fn prepare(connection: &Connection, tasks: &[Task]) -> Result<Vec<Table>, 
         // the batch that failed may have left its transaction open
         drop(connection.batch_execute("ROLLBACK").await);
     }
-    connection.execute("SELECT pg_advisory_unlock(hashtext('brickyard.load'), hashtext('brickyard'))", &[]).await.map_err(db::Error::from)?;
+    ledger::unlock(connection, "brickyard").await?;
     made?;
     for table in &tables {
         lock(connection, &table.full_name()).await?;
@@ -251,17 +272,11 @@ fn same_column(live: &str, wanted: &str) -> bool {
 async fn finish(connection: &Connection, tables: &[Table], options: &Options, progress: &Progress, report: &mut Report) -> Result<(), Error> {
     let changed = |t: &&Table| report.files.iter().any(|f| f.table == t.full_name() && !matches!(f.outcome, Outcome::Skipped(_)));
     let changed: Vec<Table> = tables.iter().filter(changed).cloned().collect();
-    // an index on an expression has statistics of its own
-    let mut built: Vec<String> = Vec::new();
     if options.indexing == Indexing::Build {
         let mut builds = Vec::new();
         for table in tables {
             index::await_orphans(connection, table).await?;
-            let missing = index::missing(connection, table).await?;
-            if !missing.is_empty() {
-                built.push(table.full_name());
-            }
-            builds.extend(missing);
+            builds.extend(index::missing(connection, table).await?);
         }
         if !builds.is_empty() {
             progress.tell(Event::Indexing { total: builds.len() });
@@ -272,11 +287,12 @@ async fn finish(connection: &Connection, tables: &[Table], options: &Options, pr
             connection.batch_execute(&format!("DROP INDEX IF EXISTS {}", job::scan_index(table))).await.map_err(db::Error::from)?;
         }
     }
+    let unanalyzed = |t: &Table| changed.contains(t) || t.indexes.iter().any(|i| report.indexes_built.contains(&i.name));
     for table in tables {
         if options.recluster {
             recluster(connection, table, progress).await?;
         }
-        if options.recluster || changed.contains(table) || built.contains(&table.full_name()) {
+        if options.recluster || options.indexing == Indexing::Build && unanalyzed(table) {
             progress.tell(Event::Analyzing { table: table.full_name() });
             connection.batch_execute(&format!("ANALYZE {}", ddl::qualified(table))).await.map_err(db::Error::from)?;
         }

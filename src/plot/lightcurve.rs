@@ -28,7 +28,7 @@ pub struct Caption {
 
 const PANEL_WIDTH: f64 = 520.0;
 const PANEL_HEIGHT: f64 = 520.0;
-const LEFT: f64 = 90.0;
+const LEFT: f64 = 80.0;
 const TOP: f64 = 90.0;
 const BOTTOM: f64 = 75.0;
 const GAP: f64 = 28.0;
@@ -133,7 +133,7 @@ impl Panel<'_> {
             }
         }
         if with_magnitudes {
-            self.canvas.text((left - 66.0, (top + bottom) / 2.0), "magnitude (Vega)", 18.0, INK, Anchor::Upwards)?;
+            self.canvas.text((left - 54.0, (top + bottom) / 2.0), "magnitude (Vega)", 18.0, INK, Anchor::Upwards)?;
         }
         self.canvas.text(((left + right) / 2.0, bottom + 50.0), title, 18.0, INK, Anchor::Centre)?;
         self.canvas.outline(self.frame, INK)
@@ -159,7 +159,7 @@ impl Panel<'_> {
 
     fn draw_bar(&mut self, x: f64, m: &Measurement, colour: Rgb) -> Result<(), Error> {
         const CAP: f64 = 4.0;
-        if !(m.error_mag > 0.0) {
+        if m.error_mag.is_nan() || m.error_mag <= 0.0 {
             return Ok(());
         }
         let ends = [m.magnitude - m.error_mag, m.magnitude + m.error_mag].map(|value| self.magnitudes.px(value));

@@ -44,16 +44,25 @@ pub struct Caption {
     pub scale: Scale,
 }
 
-/// The percentiles that the colours run between.
-const PERCENTILES: [f64; 2] = [0.01, 0.99];
 /// A tangent plane stretches beyond use further out.
 const WIDEST_DEG: f64 = 120.0;
 
 const LONGEST_SIDE: f64 = 760.0;
-const LEFT: f64 = 110.0;
+const LEFT: f64 = 96.0;
 const TOP: f64 = 90.0;
 const BOTTOM: f64 = 80.0;
-const BAR: f64 = 170.0;
+const BAR: f64 = 150.0;
+
+impl Scale {
+    /// The percentiles that the colours run between. Counts fall off steeply in the cells that a survey's border cuts:
+    /// they would take up most of a logarithmic scale.
+    fn percentiles(self) -> [f64; 2] {
+        match self {
+            Scale::Linear => [0.02, 0.98],
+            Scale::Log => [0.06, 0.995],
+        }
+    }
+}
 
 impl Healpix {
     fn depth(self) -> u8 {
@@ -222,15 +231,15 @@ fn draw_grid(canvas: &mut Canvas, window: &Window) -> Result<(), Error> {
     };
     let (ra_low, ra_high) = range(&|p| window.ra_deg(p));
     let (dec_low, dec_high) = range(&|p| window.dec_deg(p));
-    let (ra_step, dec_step) = (axis::step(ra_high - ra_low, 6), axis::step(dec_high - dec_low, 6));
+    let (ra_step, dec_step) = (axis::step(ra_high - ra_low, 8), axis::step(dec_high - dec_low, 8));
 
     for (ra_deg, _) in axis::ticks(ra_low, ra_high, ra_step) {
         let at = |t: f64| (ra_deg, dec_low + t * (dec_high - dec_low));
         draw_curve(canvas, window, at)?;
-        let text = axis::ticks(ra_deg.rem_euclid(360.0), ra_deg.rem_euclid(360.0), ra_step).pop().map(|(_, text)| text);
+        let text = axis::label(ra_deg.rem_euclid(360.0), ra_step);
         if let Some(x) = crossing(left, right, |x| window.ra_deg((x, bottom)) - ra_deg) {
             canvas.line(&[(x, bottom), (x, bottom + 6.0)], INK, 1.0, 1.0)?;
-            canvas.text((x, bottom + 20.0), &text.unwrap_or_default(), 16.0, INK, Anchor::Centre)?;
+            canvas.text((x, bottom + 20.0), &text, 16.0, INK, Anchor::Centre)?;
         }
     }
     for (dec_deg, text) in axis::ticks(dec_low, dec_high, dec_step) {
@@ -241,7 +250,7 @@ fn draw_grid(canvas: &mut Canvas, window: &Window) -> Result<(), Error> {
         }
     }
     canvas.text(((left + right) / 2.0, bottom + 52.0), "right ascension (deg)", 18.0, INK, Anchor::Centre)?;
-    canvas.text((left - 82.0, (top + bottom) / 2.0), "declination (deg)", 18.0, INK, Anchor::Upwards)?;
+    canvas.text((left - 70.0, (top + bottom) / 2.0), "declination (deg)", 18.0, INK, Anchor::Upwards)?;
     canvas.outline(window.frame, INK)
 }
 
@@ -301,7 +310,7 @@ impl Colours {
         let mut values: Vec<f64> = cells.iter().map(|(_, value)| *value).collect();
         values.sort_unstable_by(f64::total_cmp);
         let last = values.len() - 1;
-        let [low, high] = PERCENTILES.map(|part| values[(part * last as f64).round() as usize]);
+        let [low, high] = scale.percentiles().map(|part| values[(part * last as f64).round() as usize]);
         let (beyond_low, beyond_high) = (values[0] < low, values[last] > high);
         // One single value still needs a scale with two ends.
         let (low, high) = match (low < high, scale) {
@@ -354,7 +363,7 @@ impl Colours {
             canvas.line(&[(bar.right, y), (bar.right + 5.0, y)], INK, 1.0, 1.0)?;
             canvas.text((bar.right + 10.0, y), &text, 16.0, INK, Anchor::Left)?;
         }
-        canvas.text((frame.right + BAR - 24.0, (frame.top + frame.bottom) / 2.0), title, 18.0, INK, Anchor::Upwards)
+        canvas.text((frame.right + BAR - 26.0, (frame.top + frame.bottom) / 2.0), title, 18.0, INK, Anchor::Upwards)
     }
 }
 

@@ -3,7 +3,7 @@
 //! A field has 31 image-chips of its own (facts 6.3). Neighbouring pointings add up to 31 more ([`Overlaps`]): one or two
 //! ACS chips of the fields to the left and right, UVIS chips of the fields above and below, and one neighbour's IR images.
 //! The two halves of a brick were observed 217.6 days apart with the telescope turned by 180 degrees: when WFC3 looked at
-//! one half, ACS covered the other (facts 2.4 and 6.1); UVIS overlaps come from a visit 205.3 days after that.
+//! one half, ACS covered the other (facts 2.4 and 6.1); UVIS overlaps come from a visit some 205 days after that.
 //!
 //! `MJD` is exact to 1e-8 d of the whole second in `DATE-OBS`, `TIME-OBS`.
 
@@ -191,7 +191,7 @@ fn visit_mjd(field: &Field, epoch: Epoch) -> f64 {
     let days = match epoch {
         Epoch::First => 0.0,
         Epoch::Second => 217.6,
-        Epoch::Third => 217.65 + 205.35,
+        Epoch::Third => 423.37,
     };
     brick_mjd(field.brick) + days + (f64::from(place) - 8.0) * 0.14
 }

@@ -8,7 +8,8 @@
 //! plane gives F475W and F814W; F160W and F336W follow from them by the slope of the stellar locus (red clump: F814W - F160W
 //! = 1.0 at F475W - F814W = 1.9; tip of the giants: 2.5 at 4.5); F110W - F160W and F275W - F336W are then taken
 //! from the row of the IR or UV plane at that magnitude, at the rank that the star's colour has in its optical row. The
-//! planes hold stars that pass the good-star cuts, so a quarter of the stars is drawn fainter ([`FAINT_PART`]).
+//! planes hold stars that pass all six good-star cuts, the infrared ones too, and so lack the faint blue ones: two fifths of
+//! the stars are drawn fainter and bluer ([`FAINT_PART`]), which brings means and colours to those of the survey's bricks.
 
 use super::cepheid;
 use super::facts::{BrickCmds, Cmd, F110W, F160W, F275W, F336W, F475W, F814W, Facts};
@@ -17,8 +18,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 
-/// Part of the stars that lies below the limits of the colour-magnitude maps.
-const FAINT_PART: f64 = 0.25;
+/// Part of the stars that is fainter and bluer than the colour-magnitude maps say.
+const FAINT_PART: f64 = 0.4;
 
 /// What a star is in the truth table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +104,8 @@ impl Population {
             (0..survey.fields.len()).into_par_iter().map(|at| if needed[at] { survey.real_counts(at) } else { (0.0, 0.0) }).collect();
         let real: f64 = counts.iter().zip(&wanted).filter(|(_, wanted)| **wanted).map(|(count, _)| count.1).sum();
         let fraction = if real > 0.0 { objects as f64 / real } else { 0.0 };
-        let owned = counts.iter().map(|count| ((count.0 * fraction).round() as u64).max(1)).collect();
+        // A field that earlier ones cover wholly owns nothing; any other owns at least its six-band star.
+        let owned = counts.iter().map(|count| if count.0 > 0.0 { ((count.0 * fraction).round() as u64).max(1) } else { 0 }).collect();
         let cmds = facts.cmds.iter().map(|(&brick, maps)| (brick, Planes::new(maps))).collect();
         Population { survey, cmds, seed, fraction, owned }
     }
@@ -208,6 +210,9 @@ impl Population {
     }
 }
 
+/// Draws after which one of the first two stars need not be in the middle of its field.
+const MIDDLE_ATTEMPTS: u64 = 2000;
+
 /// Draws the places of a field's own stars, in order.
 struct Places<'a> {
     survey: &'a Survey,
@@ -218,11 +223,12 @@ struct Places<'a> {
 impl Places<'_> {
     fn next(&mut self, n: u64) -> Draw {
         let field = &self.survey.fields[self.at];
-        loop {
+        for attempt in 0u64.. {
             let x = CENTRE_PX[0] + HALF_BOX_PX * (2.0 * self.rng.random::<f64>() - 1.0);
             let y = CENTRE_PX[1] + HALF_BOX_PX * (2.0 * self.rng.random::<f64>() - 1.0);
             let keep = self.rng.random::<f64>() * field.peak_density_arcmin2 < field.density_arcmin2(x, y);
-            if !keep || (n < 2 && !well_placed(x, y)) {
+            // Where earlier fields own the middle, the first two stars lie where they can.
+            if !keep || (n < 2 && attempt < MIDDLE_ATTEMPTS && !well_placed(x, y)) {
                 continue;
             }
             let sky_deg = field.wcs.sky_deg(x, y);
@@ -230,6 +236,7 @@ impl Places<'_> {
                 return Draw { sky_deg, dice: std::array::from_fn(|_| self.rng.random()) };
             }
         }
+        unreachable!("a field with stars of its own has a place for them")
     }
 }
 
@@ -265,7 +272,7 @@ fn giant(dice: &[f64; 7]) -> [f64; 6] {
 
 /// F336W - F475W from F475W - F814W: hot stars are bright in the ultraviolet, giants are lost there.
 fn ultraviolet_offset(colour: f64) -> f64 {
-    if colour < 0.8 { -1.0 + 1.9 * colour } else { 0.52 + 1.3 * (colour - 0.8) }
+    if colour < 0.8 { -0.4 + 2.1 * colour } else { 1.28 + 1.3 * (colour - 0.8) }
 }
 
 /// F814W - F160W from F475W - F814W.
@@ -286,10 +293,12 @@ impl Planes {
     }
 
     fn six_bands(&self, dice: &[f64; 7]) -> [f64; 6] {
-        let (optical, rank, bright) = self.optical.draw(dice[0], dice[1], dice[2]);
-        let faint = if dice[3] < FAINT_PART { 0.4 - (1.0 - dice[3] / FAINT_PART).ln() * 0.8 } else { 0.0 };
-        let colour = optical;
-        let f814w = bright;
+        let rank = dice[1];
+        let (mut colour, mut f814w) = self.optical.draw(dice[0], rank, dice[2]);
+        if dice[3] < FAINT_PART {
+            colour = (colour - 0.6).max(-0.2);
+            f814w += 0.7 - (1.0 - dice[3] / FAINT_PART).ln() * 0.5;
+        }
         let mut mags = [0.0; 6];
         mags[F814W] = f814w;
         mags[F475W] = f814w + colour;
@@ -298,17 +307,19 @@ impl Planes {
         mags[F336W] = mags[F475W] + ultraviolet_offset(colour) + 0.2 * (dice[5] - 0.5);
         let hot = colour < 0.8;
         mags[F275W] = mags[F336W] + if hot { self.ultraviolet.colour(mags[F336W], rank) } else { 0.5 + 0.8 * (colour - 0.4) };
-        mags.map(|mag| mag + faint)
+        mags
     }
 }
+
+/// About the size of a cell of the optical map, magnitudes: stars are spread over their cell.
+const COLOUR_STEP: f64 = 0.035;
+const ROW_STEP: f64 = 0.075;
 
 /// A colour-magnitude map as rows of equal magnitude.
 struct Plane {
     rows: Vec<PlaneRow>,
     /// Running sum of the rows' counts.
     cumulative: Vec<f64>,
-    row_step: f64,
-    colour_step: f64,
 }
 
 struct PlaneRow {
@@ -338,7 +349,7 @@ impl Plane {
             by_mag.entry((mag * 1e4).round() as i64).or_default().push((colour, count));
         }
         let mut total = 0.0;
-        let mut plane = Plane { rows: Vec::new(), cumulative: Vec::new(), row_step: 0.06, colour_step: 0.03 };
+        let mut plane = Plane { rows: Vec::new(), cumulative: Vec::new() };
         for (mag, mut cells) in by_mag {
             cells.sort_by(|a, b| a.0.total_cmp(&b.0));
             let mut sum = 0.0;
@@ -356,11 +367,11 @@ impl Plane {
         plane
     }
 
-    /// Draws a star: its colour, the rank of the colour among those of its magnitude, its magnitude.
-    fn draw(&self, row: f64, rank: f64, within: f64) -> (f64, f64, f64) {
+    /// The colour and magnitude of a star from three random numbers: which row, which rank in it, where in the cell.
+    fn draw(&self, row: f64, rank: f64, within: f64) -> (f64, f64) {
         let row = &self.rows[pick(&self.cumulative, row)];
         let jitter = within - 0.5;
-        (row.at_rank(rank) + jitter * self.colour_step, rank, row.mag + jitter * self.row_step)
+        (row.at_rank(rank) + jitter * COLOUR_STEP, row.mag + jitter * ROW_STEP)
     }
 
     /// The colour at a rank in the row nearest to a magnitude.

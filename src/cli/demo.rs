@@ -1,0 +1,345 @@
+//! `brickyard demo`: a synthetic sample of the survey, loaded and asked, in one command.
+//!
+//! What it makes lies in `<data_dir>/demo`: `survey/` (the simulated files), `sample.json` (the options that they were
+//! made with; it is there when they are whole), and two pictures. The rows go into the ordinary database of the data
+//! directory, so that every other command answers from them afterwards; a database that holds files of the user's own
+//! is refused, because synthetic stars among real ones would be found by nobody. Run again, everything that is there
+//! is used as it is.
+
+use super::answer::write_png;
+use super::{load, simulate};
+use crate::config::Config;
+use crate::db::{self, Connection, cluster};
+use crate::explore::{Lightcurve, Map, Star, map};
+use crate::format::table;
+use crate::ingest::{self, Event, Indexing, Progress, files, ledger, manifest, sort};
+use crate::simulate::{Dolphot, Options};
+use anyhow::Context;
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Simulates a sample of the survey, loads it, and answers three questions from it.
+///
+/// The sample is synthetic (bricks 1, 4, 15 and 23 of PHAT, thinned) and goes into the database of the data directory,
+/// which must not hold files of your own. The first run takes a minute or two; run again, it uses what is there.
+///
+/// The database runs until you press Ctrl-C, or until it is stopped with `brickyard db stop` if it ran before.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Stop the database at the end instead of waiting for Ctrl-C (one that ran before goes on)
+    #[arg(long)]
+    once: bool,
+    /// Objects in all, each with 32 measurements or more
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    objects: u64,
+}
+
+/// 128 + SIGINT, as shells report it.
+const INTERRUPTED: u8 = 130;
+
+/// The Cepheid of the paper's light curve.
+const V5343: Star = Star::Near { ra_deg: 11.02203, dec_deg: 41.23451, radius_deg: 0.2 / 3600.0 };
+const V5343_PERIOD_D: f64 = 10.29;
+
+pub async fn run(config: &Config, args: Args) -> anyhow::Result<ExitCode> {
+    let mut interrupted = Interrupted::new()?;
+    let options = config.db();
+    let embedded = options.database_url.is_none();
+    let ran_before = embedded && cluster::running(&options).await?.is_some();
+    let shown = tokio::select! {
+        shown = show(config, &args) => Some(shown),
+        () = interrupted.wait() => None,
+    };
+    let ours = embedded && !ran_before;
+    let Some(shown) = shown else {
+        if ours {
+            cluster::stop(&options).await?;
+        }
+        eprintln!("interrupted; the same command goes on from here");
+        // The simulation may still be at work on threads that nothing can call back.
+        std::process::exit(i32::from(INTERRUPTED));
+    };
+    if ours && shown.is_ok() && !args.once {
+        println!("\nThe database runs until you press Ctrl-C here.");
+        interrupted.wait().await;
+        println!();
+    }
+    if ours {
+        cluster::stop(&options).await?;
+        println!("The database is stopped; any command that asks it starts it again.");
+    }
+    shown.map(|()| ExitCode::SUCCESS)
+}
+
+/// Ctrl-C, SIGTERM, or the terminal going away.
+struct Interrupted([Signal; 3]);
+
+impl Interrupted {
+    fn new() -> std::io::Result<Interrupted> {
+        Ok(Interrupted([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?]))
+    }
+
+    async fn wait(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {}, _ = hangup.recv() => {} }
+    }
+}
+
+async fn show(config: &Config, args: &Args) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    let dir = config.data_dir().join("demo");
+    fs::create_dir_all(&dir).with_context(|| format!("cannot make the folder {}", dir.display()))?;
+    let dir = fs::canonicalize(&dir).with_context(|| format!("cannot enter {}", dir.display()))?;
+    println!("A sample of the PHAT survey of M31, synthetic, in {}", dir.display());
+
+    step(1, "Start the database");
+    let connection = db::connect(&config.db()).await?;
+    println!("{} ({:.1} s)", connection.target(), begun.elapsed().as_secs_f64());
+    refuse_other_files(&connection, &dir).await?;
+
+    step(2, "Simulate the survey's files");
+    survey(&dir, args.objects).await?;
+
+    step(3, "Load them");
+    load(config, &connection, &dir.join("survey")).await?;
+
+    ask(&connection, &dir).await?;
+    println!("\nAll of it took {:.0} s.", begun.elapsed().as_secs_f64());
+    println!("{}", go_on(config).await?);
+    Ok(())
+}
+
+fn step(number: usize, what: &str) {
+    println!("\n{number}. {what}");
+}
+
+/// Synthetic rows must not get among the user's own.
+async fn refuse_other_files(connection: &Connection, dir: &Path) -> anyhow::Result<()> {
+    ledger::create(connection).await?;
+    let ours = format!("{}/", dir.display());
+    if let Some(row) = connection.query_opt(include_str!("../../sql/demo/other_file.sql"), &[&ours]).await.map_err(db::Error::from)? {
+        let other: String = row.get("path");
+        anyhow::bail!(
+            "phat_v2 in this database holds rows of {other}, among which the demo would put synthetic stars; give the demo a place of its own: brickyard --data-dir DIR demo"
+        );
+    }
+    Ok(())
+}
+
+/// What tells one sample from another, and what there is of it.
+#[derive(Serialize, Deserialize)]
+struct Sample {
+    asked: u64,
+    objects: u64,
+    measurements: u64,
+    files: usize,
+}
+
+/// Simulates the survey unless it is there.
+async fn survey(dir: &Path, objects: u64) -> anyhow::Result<()> {
+    let note = dir.join("sample.json");
+    if let Some(sample) = earlier(&note)? {
+        anyhow::ensure!(
+            sample.asked == objects,
+            "{} holds a sample of {} objects, not {objects}; leave --objects {objects} out, or give this sample a place of its own: brickyard --data-dir DIR demo",
+            dir.display(),
+            sample.asked
+        );
+        if dir.join("survey").is_dir() {
+            println!("{}, from an earlier run", sample.text());
+            return Ok(());
+        }
+    }
+    let begun = Instant::now();
+    // The text of DOLPHOT would be the same measurements once more.
+    let options = Options { objects, dolphot: Dolphot::None, ..Options::new(dir.join("survey")) };
+    let report = simulate::simulate(options).await?;
+    let files = report.files.iter().filter(|file| !file.path.ends_with("truth.fits")).count();
+    let sample = Sample { asked: objects, objects: report.objects, measurements: report.measurements, files };
+    let text = serde_json::to_string(&sample).context("writing down what was simulated")?;
+    fs::write(&note, text).with_context(|| format!("cannot write {}", note.display()))?;
+    println!("{} ({:.1} s)", sample.text(), begun.elapsed().as_secs_f64());
+    Ok(())
+}
+
+impl Sample {
+    fn text(&self) -> String {
+        format!("{} objects, {} measurements, {} files", HumanCount(self.objects), HumanCount(self.measurements), self.files)
+    }
+}
+
+fn earlier(note: &Path) -> anyhow::Result<Option<Sample>> {
+    match fs::read(note) {
+        Ok(text) => Ok(Some(serde_json::from_slice(&text).with_context(|| format!("{} is damaged; remove it", note.display()))?)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", note.display())),
+    }
+}
+
+/// Loads the survey with the built-in loaders of phat_v2.
+async fn load(config: &Config, connection: &Connection, survey: &Path) -> anyhow::Result<()> {
+    let catalogs = load::catalogs(config)?;
+    let manifests = manifest::load_all(&config.loader_dir, &catalogs)?;
+    let request = files::Request { manifests: &manifests, catalogs: &catalogs, forced: false, set: &Default::default() };
+    let tasks = files::tasks(&[survey.display().to_string()], &request)?;
+    let options = ingest::Options {
+        replace: false,
+        recluster: false,
+        indexing: Indexing::Build,
+        index_sessions: load::index_sessions(),
+        scratch_dir: load::scratch_dir(config)?,
+        run_bytes: sort::RUN_BYTES,
+    };
+    let progress = progress(tasks.len());
+    let report = ingest::load(connection, tasks, &options, &progress).await.map_err(|error| match error {
+        ingest::Error::Changed { .. } => anyhow::anyhow!("{error}\nThe database holds another sample: give this one a place of its own, brickyard --data-dir DIR demo"),
+        other => other.into(),
+    })?;
+    drop(progress);
+    load::print_report(&report);
+    Ok(())
+}
+
+/// One bar over all files, then over all indices; nothing where no terminal is.
+fn progress(files: usize) -> Progress {
+    if !std::io::stderr().is_terminal() {
+        return Progress::silent();
+    }
+    let style = ProgressStyle::with_template("{bar:30} {pos:>3} of {len} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::new(files as u64).with_style(style);
+    bar.set_message("files");
+    bar.enable_steady_tick(Duration::from_millis(200));
+    let rows = std::sync::atomic::AtomicU64::new(0);
+    let last = std::sync::Mutex::new(String::new());
+    Progress::new(move |event| match event {
+        Event::Copied { rows: more } => {
+            let rows = more + rows.fetch_add(more, std::sync::atomic::Ordering::Relaxed);
+            bar.set_message(format!("files, {} rows", HumanCount(rows)));
+        }
+        Event::File(report) => {
+            let Ok(mut last) = last.lock() else { return };
+            bar.inc(u64::from(*last != report.path));
+            *last = report.path;
+        }
+        Event::Indexing { total } => {
+            bar.set_length(total as u64);
+            bar.set_position(0);
+            bar.set_message("indices");
+        }
+        Event::Indexed { name, .. } => {
+            bar.inc(1);
+            bar.set_message(format!("indices, {name}"));
+        }
+        Event::Analyzing { table } => bar.set_message(format!("analysing {table}")),
+        Event::Reading { .. } | Event::Read { .. } | Event::Copying { .. } | Event::Clustering { .. } => {}
+    })
+}
+
+/// The three questions of the paper, and what the tables have become.
+async fn ask(connection: &Connection, dir: &Path) -> anyhow::Result<()> {
+    step(4, "Some rows: SELECT ... LIMIT");
+    answer(connection, include_str!("../../sql/demo/first_rows.sql")).await?;
+
+    step(5, "Where the stars are: a HEALPix map by pix4096");
+    answer(connection, include_str!("../../sql/demo/healpix_map.sql")).await?;
+    let map = Map { table: "phat_v2.phot_mod".parse()?, resolution: map::Resolution::Fine, value: map::Value::Count, condition: None };
+    let cells = map::collect(&mut map.ask(connection).await?).await?;
+    let count: usize = cells.iter().map(|batch| batch.num_rows()).sum();
+    let png = dir.join("density.png");
+    write_png(&png, &map.draw(&cells)?)?;
+    println!("all {count} cells are drawn in {}", png.display());
+
+    step(6, "How a star varies: the Cepheid V5343 by q3c_radial_query");
+    answer(connection, include_str!("../../sql/demo/light_curve.sql")).await?;
+    let lightcurve = Lightcurve { table: "phat_v2.phot_meas".parse()?, star: V5343, period_d: Some(V5343_PERIOD_D) };
+    let measured = lightcurve.ask(connection).await?;
+    let png = dir.join("v5343.png");
+    write_png(&png, &lightcurve.draw(&measured)?)?;
+    println!("all {} are drawn over time and folded by {V5343_PERIOD_D} days in {}", measured.measurements.len(), png.display());
+
+    step(7, "What the tables have become");
+    answer(connection, include_str!("../../sql/demo/tbl_stat.sql")).await
+}
+
+/// Prints the statement and its rows.
+async fn answer(connection: &Connection, file: &str) -> anyhow::Result<()> {
+    let statement: Vec<&str> = file.lines().filter(|line| !line.starts_with("--")).collect();
+    for line in &statement {
+        println!("   {line}");
+    }
+    let begun = Instant::now();
+    let rows = db::query(connection, &statement.join("\n"), &[]).await?;
+    let width = comfy_table::Table::new().width().map(usize::from);
+    let mut text = Vec::new();
+    table::write(rows, table::Limits { width, ..table::Limits::default() }, &mut text).await?;
+    let text = String::from_utf8_lossy(&text);
+    writeln!(std::io::stdout(), "{} in {:.0} ms", text.trim_end(), begun.elapsed().as_secs_f64() * 1e3)?;
+    Ok(())
+}
+
+/// Commands to copy.
+async fn go_on(config: &Config) -> anyhow::Result<String> {
+    let program = quoted(&std::env::current_exe().context("cannot tell where this program lies")?);
+    let place = config.data_dir.as_ref().map(|dir| format!(" --data-dir {}", quoted(&absolute(dir)))).unwrap_or_default();
+    let (stop, jdbc) = match cluster_port(config).await? {
+        Some(port) => (
+            "\n  brickyard db stop",
+            format!("TOPCAT and JDBC: jdbc:postgresql://127.0.0.1:{port}/brickyard, user and password as in\n  brickyard db url --tcp"),
+        ),
+        None => ("", "TOPCAT and JDBC: the server of your --database-url".to_owned()),
+    };
+    Ok(format!(
+        r#"
+How to go on, in another terminal:
+  alias brickyard='{alias}'
+  brickyard sql "SELECT brick, count(*) FROM phat_v2.phot_mod GROUP BY brick" --format table
+  brickyard cone 11.02203 41.23451 2arcsec --columns objid,ra,dec --format table
+  brickyard map --png colour.png --value mean:"f475w_vega - f814w_vega" \
+      --where "f475w_vega < 90 AND f814w_vega < 90"
+  brickyard lightcurve 11.02203 41.23451 --period 10.29 --png v5343.png
+  brickyard db psql{stop}
+Python: psycopg.connect(URL), psql and others: the URL of
+  brickyard db url
+{jdbc}
+Your own files, in a database without synthetic stars:
+  {program} --data-dir DIR load FOLDER"#,
+        alias = format!("{program}{place}").replace('\'', r"'\''"),
+    ))
+}
+
+async fn cluster_port(config: &Config) -> anyhow::Result<Option<u16>> {
+    let options = config.db();
+    Ok(match options.database_url {
+        None => cluster::running(&options).await?.map(|server| server.port),
+        Some(_) => None,
+    })
+}
+
+/// The other terminal may stand in another folder.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// A word for the shell.
+fn quoted(word: &Path) -> String {
+    let text = word.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+".contains(c);
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_read_them_otherwise() {
+        assert_eq!(quoted(Path::new("/opt/brick-yard_1.0/bin")), "/opt/brick-yard_1.0/bin");
+        assert_eq!(quoted(Path::new("/my data/it's")), r"'/my data/it'\''s'");
+    }
+}
