@@ -17,6 +17,8 @@ use std::ptr::null_mut;
 const IMAGE_HDU: i32 = 0;
 const ASCII_TBL: i32 = 1;
 const BINARY_TBL: i32 = 2;
+/// The file ends within a block.
+const READ_ERROR: i32 = 108;
 /// The widest row that is read; 999 columns of a thousand doubles have 8 MB.
 const MOST_ROW_BYTES: usize = 64 << 20;
 
@@ -209,6 +211,11 @@ impl Handle {
             if status == 107 {
                 unsafe { c::ffcmsg() };
                 break; // END_OF_FILE: no such HDU
+            }
+            if status == READ_ERROR {
+                unsafe { c::ffcmsg() };
+                let what = "truncated: the file ends within the header; fetch it again".to_owned();
+                return Err(Error::BadHeader { path: self.path.clone(), hdu: number, what });
             }
             self.check(status, &format!("moving to HDU {number}"))?;
             let name = self.key("EXTNAME");

@@ -9,6 +9,7 @@ use super::layout::Layout;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +59,11 @@ impl Source {
         file.take(80).read_to_end(&mut head).map_err(|source| Error::Read { path: path.to_owned(), source })?;
         if head.starts_with(&[0x1f, 0x8b]) {
             let inflated = inflate(path, scratch_dir)?;
+            let mut head = [0; 80];
+            let n = inflated.read_at(&mut head, 0).map_err(|source| Error::Scratch { dir: scratch_dir.to_owned(), source })?;
+            if !head.starts_with(b"SIMPLE") {
+                return Err(Error::NotFits { path: path.to_owned(), begins: format!("{}, inflated", begins(&head[..n])) });
+            }
             return Self::open_fits(path_of(&inflated), path, hdu, scratch_dir, vec![inflated]);
         }
         if head.starts_with(b"SIMPLE") {
