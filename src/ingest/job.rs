@@ -4,8 +4,9 @@
 //! thread of its own while the chunks before are being sent, so that the server is never waited for by anything but
 //! itself. One connection is enough: two into one table gave no gain on 2 cores (measured, `bench load`).
 
-use super::coverage::{Coverage, ranges};
 use super::designation::{Designation, random_id};
+use super::chunk::{Chunk, Pool};
+use super::coverage::{Coverage, ranges};
 use super::encode::{self, COPY_HEADER, COPY_TRAILER, Context};
 use super::files::Task;
 use super::ledger::{self, Entry, Line};
@@ -24,6 +25,7 @@ use sha2::Digest;
 use std::collections::HashSet;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 use tokio::sync::mpsc;
 
@@ -31,7 +33,9 @@ use tokio::sync::mpsc;
 /// kernel copy it, below malloc's mmap threshold.
 const CHUNK_BYTES: usize = 96 << 10;
 /// Chunks between encoder and connection.
-const CHUNKS: usize = 4;
+const CHUNKS: usize = 8;
+/// Rows between two words to the progress bar.
+const TELL_ROWS: u64 = 4096;
 /// Bytes of rows read at a time.
 const READ_BYTES: usize = 512 << 10;
 
@@ -308,7 +312,8 @@ async fn transact(
 ) -> Result<Vec<FileReport>, Error> {
     let mut reports = Vec::new();
     connection.batch_execute("BEGIN").await.map_err(db::Error::from)?;
-    for (work, plan) in works.iter().zip(&prepared.plans) {
+    let prepared = Arc::new(prepared);
+    for (which, (work, plan)) in works.iter().zip(&prepared.plans).enumerate() {
         let table = plan.manifest.table.full_name();
         for line in &work.replaces {
             remove_rows(connection, work, plan, line).await?;
@@ -316,7 +321,7 @@ async fn transact(
         let rows = if plan.position.is_some() { prepared.rows_read * plan.programs.len() as u64 } else { plan.programs.len() as u64 };
         progress.tell(Event::Copying { table: table.clone(), rows });
         let known = known_designations(connection, plan, &prepared).await?;
-        let counts = copy_rows(connection, work, plan, &prepared, task, known, progress).await?;
+        let counts = copy_rows(connection, work, which, &prepared, task, known, progress).await?;
         if !work.replaces.is_empty() {
             promote_duplicates(connection, work, plan).await?;
         }
@@ -459,24 +464,24 @@ struct Encoded {
 async fn copy_rows(
     connection: &Connection,
     work: &Work,
-    plan: &Plan,
-    prepared: &Prepared,
+    which: usize,
+    prepared: &Arc<Prepared>,
     task: &Task,
     known: Vec<u64>,
     progress: &Progress,
 ) -> Result<Counts, Error> {
-    let table = &plan.manifest.table;
+    let table = &prepared.plans[which].manifest.table;
     let failed = |source| Error::Copy { path: task.path.clone(), table: table.full_name(), source };
     let (sender, receiver) = mpsc::channel(CHUNKS);
-    let (encoded, copied) = std::thread::scope(|scope| {
-        let encoder = Encoder { plan, prepared, path: task.path.display().to_string(), known, keeps_duplicates: work.duplicates.is_some(), sender, progress: progress.clone() };
-        let thread = scope.spawn(move || encoder.run());
-        let copied = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(copy(connection, &copy_sql(table), receiver)));
-        (thread.join(), copied)
-    });
+    let path = task.path.display().to_string();
+    let keeps_duplicates = work.duplicates.is_some();
+    let encoder = Encoder { prepared: prepared.clone(), which, path, known, keeps_duplicates, sender, progress: progress.clone() };
+    let encoding = tokio::task::spawn_blocking(move || encoder.run());
+    let sql = copy_sql(table);
+    let (encoded, copied) = tokio::join!(encoding, copy(connection, &sql, receiver));
     // the server's refusal comes first: the encoder only saw that nobody took its chunks
     copied.map_err(failed)?;
-    let mut encoded = encoded.map_err(|_| Error::Task("the encoder panicked".into()))?.map_err(|source| Error::Scratch {
+    let mut encoded = encoded.map_err(|e| Error::Task(e.to_string()))?.map_err(|source| Error::Scratch {
         path: task.path.clone(),
         dir: prepared.scratch_dir.clone(),
         source,
@@ -534,9 +539,10 @@ async fn copy_spool(connection: &Connection, sql: &str, spool: &mut Spool, task:
 }
 
 /// Turns the sorted rows into COPY chunks.
-struct Encoder<'a> {
-    plan: &'a Plan,
-    prepared: &'a Prepared,
+struct Encoder {
+    prepared: Arc<Prepared>,
+    /// The plan to follow.
+    which: usize,
     path: String,
     known: Vec<u64>,
     /// Is there a table for rows whose objid was met before? Else they are rejects.
@@ -545,33 +551,58 @@ struct Encoder<'a> {
     progress: Progress,
 }
 
-impl Encoder<'_> {
+impl Encoder {
+    fn plan(&self) -> &Plan {
+        &self.prepared.plans[self.which]
+    }
+
     fn run(self) -> std::io::Result<Encoded> {
-        let table = &self.plan.manifest.table;
+        let table = &self.plan().manifest.table;
         let dir = &self.prepared.scratch_dir;
         let mut out = Encoded { counts: Counts::default(), duplicates: Spool::new(dir), rejects: Spool::new(dir) };
-        let mut chunk = Vec::with_capacity(CHUNK_BYTES + (CHUNK_BYTES >> 2));
-        chunk.extend_from_slice(COPY_HEADER);
-        if self.plan.manifest.rows == RowsOf::Blocks {
-            self.blocks(&mut chunk, &mut out);
+        let room = self.row_room();
+        let pool = Pool::new(CHUNK_BYTES.max(4 * room));
+        let mut chunk = pool.chunk();
+        chunk.put(COPY_HEADER);
+        if self.plan().manifest.rows == RowsOf::Blocks {
+            self.blocks(&pool, &mut chunk, &mut out);
         } else {
             for (row, reason) in &self.prepared.rejects {
                 out.counts.rejected += 1;
                 out.rejects.push(&reject_row(&table.full_name(), &self.path, *row, reason))?;
             }
-            self.rows(&mut chunk, &mut out)?;
+            self.rows(&pool, &mut chunk, &mut out)?;
         }
-        chunk.extend_from_slice(COPY_TRAILER);
-        drop(self.sender.blocking_send(chunk.into()));
+        self.make_room(&pool, &mut chunk, room);
+        chunk.put(COPY_TRAILER);
+        drop(self.sender.blocking_send(pool.send(chunk)));
         Ok(out)
     }
 
+    /// The most bytes of one row, with what a duplicate has more.
+    fn row_room(&self) -> usize {
+        let widest = self.plan().programs.iter().map(|p| encode::widest(p)).max().unwrap_or(0);
+        widest + self.path.len() + 64
+    }
+
+    /// Sends the chunk and takes another if it has no room for `room` bytes; false when nobody takes chunks any more.
+    fn make_room(&self, pool: &Pool, chunk: &mut Chunk, room: usize) -> bool {
+        if chunk.room() >= room {
+            return true;
+        }
+        let full = std::mem::replace(chunk, pool.chunk());
+        self.sender.blocking_send(pool.send(full)).is_ok()
+    }
+
     /// One row per block of the file.
-    fn blocks(&self, chunk: &mut Vec<u8>, out: &mut Encoded) {
-        for program in &self.plan.programs {
-            let context =
-                Context { row: &[], ids: index::ids(0.0, 0.0), designation: Designation::new(0.0, 0.0), random_id: 0.0, objid: &[] };
-            chunk.extend_from_slice(&(self.plan.manifest.table.columns.len() as u16).to_be_bytes());
+    fn blocks(&self, pool: &Pool, chunk: &mut Chunk, out: &mut Encoded) {
+        let room = self.row_room();
+        for program in &self.plan().programs {
+            if !self.make_room(pool, chunk, room) {
+                return; // the COPY failed and reports it itself
+            }
+            let context = Context { row: &[], ids: Default::default(), random_id: 0.0, objid: &[] };
+            chunk.put(&(self.plan().manifest.table.columns.len() as u16).to_be_bytes());
             // block rows are constants, which cannot fail
             if encode::run(program, &context, chunk).is_ok() {
                 out.counts.loaded += 1;
@@ -579,28 +610,33 @@ impl Encoder<'_> {
         }
     }
 
-    fn rows(&self, chunk: &mut Vec<u8>, out: &mut Encoded) -> std::io::Result<()> {
-        let (Some(sorted), Some((ra, dec))) = (&self.prepared.sorted, self.plan.position) else { return Ok(()) };
-        let (columns, table) = (&self.plan.manifest.table.columns, self.plan.manifest.table.full_name());
+    fn rows(&self, pool: &Pool, chunk: &mut Chunk, out: &mut Encoded) -> std::io::Result<()> {
+        let (Some(sorted), Some((ra, dec))) = (&self.prepared.sorted, self.plan().position) else { return Ok(()) };
+        let (columns, table) = (&self.plan().manifest.table.columns, self.plan().manifest.table.full_name());
         let field_count = (columns.len() as u16).to_be_bytes();
-        let keep_duplicates = (columns.len() as u16 + 2).to_be_bytes();
+        let with_origin = (columns.len() as u16 + 2).to_be_bytes();
+        let room = self.row_room();
+        let plan = self.plan();
+        let needs_ids = plan.programs.iter().flatten().any(|op| matches!(op, encode::Op::Sky(_)));
         let mut reader = sorted.reader()?;
-        let mut objid = Vec::with_capacity(64);
+        let mut objid = Vec::with_capacity(encode::MAX_OBJID);
         let mut indexer = index::Indexer::default();
-        let (mut last_kept, mut sent) = (None, 0);
+        let (mut last_kept, mut told) = (None, 0);
         while let Some((key, row)) = reader.next()? {
-            let (ra, dec) = (ra.float(row), dec.float(row));
-            let designation = Designation::new(ra, dec);
+            let ids = if needs_ids { indexer.ids(ra.float(row), dec.float(row)) } else { Default::default() };
             objid.clear();
             objid.extend_from_slice(&[0; 4]);
-            designation.write(&self.plan.prefix, &mut objid);
+            Designation::of_tie(key.tie).write(&plan.prefix, &mut objid);
             let length = (objid.len() as u32 - 4).to_be_bytes();
             objid[..4].copy_from_slice(&length);
-            let context = Context { row, ids: indexer.ids(ra, dec), designation, random_id: random_id(key.tie), objid: &objid };
-            let met_before = self.plan.keyed && (last_kept == Some(key.tie) || self.known.binary_search(&key.tie).is_ok());
-            for program in &self.plan.programs {
+            let context = Context { row, ids, random_id: random_id(key.tie), objid: &objid };
+            let met_before = plan.keyed && (last_kept == Some(key.tie) || self.known.binary_search(&key.tie).is_ok());
+            for program in &plan.programs {
+                if !self.make_room(pool, chunk, room) {
+                    return Ok(()); // the COPY failed and reports it itself
+                }
                 let start = chunk.len();
-                chunk.extend_from_slice(if met_before { &keep_duplicates } else { &field_count });
+                chunk.put(if met_before { &with_origin } else { &field_count });
                 if let Err(fault) = encode::run(program, &context, chunk) {
                     chunk.truncate(start);
                     out.counts.rejected += 1;
@@ -612,37 +648,32 @@ impl Encoder<'_> {
                     let reason = format!("{} was loaded before", String::from_utf8_lossy(&objid[4..]));
                     out.rejects.push(&reject_row(&table, &self.path, key.row + 1, &reason))?;
                 } else if met_before {
-                    encode::field(self.path.as_bytes(), chunk);
-                    encode::field(&(key.row as i64 + 1).to_be_bytes(), chunk);
+                    chunk.field(self.path.as_bytes());
+                    chunk.field(&(key.row as i64 + 1).to_be_bytes());
                     out.counts.duplicate += 1;
-                    out.duplicates.push(&chunk[start..])?;
+                    out.duplicates.push(chunk.since(start))?;
                     chunk.truncate(start);
                 } else {
                     last_kept = Some(key.tie);
                     out.counts.loaded += 1;
                 }
             }
-            if chunk.len() >= CHUNK_BYTES {
-                let full = std::mem::replace(chunk, Vec::with_capacity(CHUNK_BYTES + (CHUNK_BYTES >> 2)));
-                if self.sender.blocking_send(full.into()).is_err() {
-                    return Ok(()); // the COPY failed and reports it itself
-                }
-                self.progress.tell(Event::Copied { rows: out.counts.loaded - sent });
-                sent = out.counts.loaded;
+            if out.counts.loaded - told >= TELL_ROWS {
+                self.progress.tell(Event::Copied { rows: out.counts.loaded - told });
+                told = out.counts.loaded;
             }
         }
-        self.progress.tell(Event::Copied { rows: out.counts.loaded - sent });
+        self.progress.tell(Event::Copied { rows: out.counts.loaded - told });
         Ok(())
     }
 }
 
 /// A row of brickyard.reject.
 fn reject_row(table: &str, path: &str, row: u64, reason: &str) -> Vec<u8> {
-    let mut out = Vec::new();
-    out.extend_from_slice(&4u16.to_be_bytes());
-    encode::field(table.as_bytes(), &mut out);
-    encode::field(path.as_bytes(), &mut out);
-    encode::field(&(row as i64).to_be_bytes(), &mut out);
-    encode::field(reason.as_bytes(), &mut out);
+    let mut out = 4u16.to_be_bytes().to_vec();
+    for value in [table.as_bytes(), path.as_bytes(), &(row as i64).to_be_bytes(), reason.as_bytes()] {
+        out.extend_from_slice(&(value.len() as u32).to_be_bytes());
+        out.extend_from_slice(value);
+    }
     out
 }
