@@ -676,13 +676,13 @@ fn the_faults_of_a_file_are_told_at_once_and_leave_nothing_behind() {
         error: DIR/ST: HDU 1: truncated: the header promises 1492 rows of 270 bytes up to byte 420120, the file ends at 44297 (after 100 whole rows); fetch it again
     "#]]);
     check("cut_header", "phot_mod", expect![[r#"
-        error: DIR/ST: moving to HDU 1: error reading from FITS file [CFITSIO 108] (Error reading data buffer from file:; DIR/hlsp_phat_hst_wfc3-uvis-acs-wfc-wfc3-ir; _12056-m31-b15_f275w-f336w-f475w-f814w-f110w-f160w_v2_st.fits)
+        error: DIR/ST: HDU 1: truncated: the file ends within the header; fetch it again
     "#]]);
     check("gzip_bad", "phot_mod", expect![[r#"
-        error: DIR/ST.gz: corrupt gzip after 420479 inflated bytes: corrupt gzip stream does not have a matching checksum; fetch the file again: corrupt gzip stream does not have a matching checksum
+        error: DIR/ST.gz: corrupt gzip after 420479 inflated bytes: corrupt gzip stream does not have a matching checksum; fetch the file again
     "#]]);
     check("gzip_cut", "phot_mod", expect![[r#"
-        error: DIR/ST.gz: corrupt gzip after 418250 inflated bytes: incomplete deflate stream; fetch the file again: incomplete deflate stream
+        error: DIR/ST.gz: corrupt gzip after 418250 inflated bytes: incomplete deflate stream; fetch the file again
     "#]]);
     check("text", "phot_mod", expect![[r#"
         error: DIR/ST: not a FITS file: it begins with "objid,ra,dec.1,2,3."
@@ -691,7 +691,7 @@ fn the_faults_of_a_file_are_told_at_once_and_leave_nothing_behind() {
         error: DIR/ST: not a FITS file: it begins with nothing (the file is empty)
     "#]]);
     check("empty_gz", "phot_mod", expect![[r#"
-        error: DIR/ST.gz: opening as FITS: tried to move past end of file [CFITSIO 107] (ffopen could not interpret primary array header of file:; /proc/self/fd/11)
+        error: DIR/ST.gz: not a FITS file: it begins with nothing (the file is empty), inflated
     "#]]);
     check("times", "phot_meas", expect![[r#"
         error: DIR/PHOT.gz: 3 faults against loader phat_v2.phot_meas; nothing was loaded from it:
