@@ -43,6 +43,9 @@ fn append(path: &Path, tail: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// A line of 999 columns has some 10 kB; what is longer is no line.
+const LINE_BYTES: u64 = 1 << 20;
+
 /// What the descriptions of the 11 global columns begin with, and what they become.
 const GLOBALS: [(&str, &str, RawKind); 11] = [
     ("Extension", "EXT", RawKind::Short),
@@ -82,7 +85,7 @@ const BLOCK: [(&str, &str, RawKind); 16] = [
 pub struct Reader {
     path: PathBuf,
     text: BufReader<File>,
-    line: String,
+    line: Vec<u8>,
     line_number: u64,
     bytes: u64,
     bytes_read: u64,
@@ -118,7 +121,7 @@ impl Reader {
         Ok(Reader {
             path: path.to_owned(),
             text: BufReader::with_capacity(1 << 20, file),
-            line: String::new(),
+            line: Vec::new(),
             line_number: 0,
             bytes,
             bytes_read: 0,
@@ -140,7 +143,8 @@ impl Reader {
     pub fn read(&mut self, most: usize, buffer: &mut Vec<u8>) -> Result<usize, Error> {
         for rows in 0..most {
             self.line.clear();
-            let n = self.text.read_line(&mut self.line).map_err(|source| Error::Io { path: self.path.clone(), source })?;
+            let read = (&mut self.text).take(LINE_BYTES).read_until(b'\n', &mut self.line);
+            let n = read.map_err(|source| Error::Io { path: self.path.clone(), source })?;
             if n == 0 {
                 return Ok(rows);
             }
@@ -153,13 +157,17 @@ impl Reader {
 
     /// Appends the row of `self.line`.
     fn parse_line(&self, buffer: &mut Vec<u8>) -> Result<(), String> {
-        if !self.line.ends_with('\n') {
-            return Err("the last line has no end: the file is truncated".into());
+        if !self.line.ends_with(b"\n") {
+            return Err(match self.line.len() as u64 {
+                LINE_BYTES => format!("longer than {LINE_BYTES} bytes: this is not DOLPHOT's text"),
+                _ => "the last line has no end: the file is truncated".into(),
+            });
         }
+        let line = std::str::from_utf8(&self.line).map_err(|_| "not text: bytes that are not UTF-8".to_owned())?;
         let start = buffer.len();
         buffer.resize(start + self.layout.row_bytes, 0);
         let row = &mut buffer[start..];
-        let mut words = self.line.split_ascii_whitespace();
+        let mut words = line.split_ascii_whitespace();
         let (mut x, mut y) = (0.0, 0.0);
         for (i, &(kind, offset)) in self.fields.iter().enumerate() {
             let word = words.next().ok_or_else(|| format!("{i} numbers, wanted {} (.columns)", self.fields.len()))?;

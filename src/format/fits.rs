@@ -17,6 +17,8 @@ use std::ptr::null_mut;
 const IMAGE_HDU: i32 = 0;
 const ASCII_TBL: i32 = 1;
 const BINARY_TBL: i32 = 2;
+/// The widest row that is read; 999 columns of a thousand doubles have 8 MB.
+const MOST_ROW_BYTES: usize = 64 << 20;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -165,7 +167,7 @@ impl Table {
         self.handle.check(status, "finding the table's bytes")?;
         let found = std::fs::metadata(path).map_err(|source| Error::Io { path: self.handle.path.clone(), source })?.len();
         let row_bytes = self.layout.row_bytes;
-        let wanted = data as u64 + self.rows * row_bytes as u64;
+        let wanted = (data as u64).saturating_add(self.rows.saturating_mul(row_bytes as u64));
         if found >= wanted {
             return Ok(());
         }
@@ -332,6 +334,10 @@ fn read_layout(header: &Header, path: &Path, hdu: usize) -> Result<(u64, Layout)
     let bad = |what: String| Error::BadHeader { path: path.to_owned(), hdu, what };
     let count = |key: &str| header.number::<u64>(key).ok_or_else(|| bad(format!("{key} is missing or not a whole number")));
     let (row_bytes, rows, fields) = (count("NAXIS1")? as usize, count("NAXIS2")?, count("TFIELDS")?);
+    // CFITSIO believes any width; buffers are made from it
+    if row_bytes > MOST_ROW_BYTES {
+        return Err(bad(format!("NAXIS1 says that a row has {row_bytes} bytes, more than {MOST_ROW_BYTES}")));
+    }
     let mut offset = 0;
     let mut columns = Vec::new();
     for n in 1..=fields {

@@ -89,7 +89,7 @@ impl Number {
             return Value::Float(self.zero + self.scale * stored as f64);
         }
         // TZERO = 2^63 makes unsigned 64-bit numbers, of which the upper half does not fit
-        i64::try_from(i128::from(stored) + self.zero as i128).map_or(Value::Overflow, Value::Int)
+        i64::try_from(i128::from(stored).saturating_add(self.zero as i128)).map_or(Value::Overflow, Value::Int)
     }
 
     fn scaled(&self, stored: f64) -> Value {
@@ -163,7 +163,7 @@ pub enum Op {
     Difference { a: Number, b: Number, undetected: f32 },
     GoodStar { snr: Number, sharp: Number, crowd: Number, vega: Number, snr_min: f32, sharp2_max: f32, crowd_max: f32, undetected: f32 },
     /// An array of `elements`; `plain` ones are copied.
-    Array { elements: Box<[Number]>, to: DataType, plain: bool, column: u16 },
+    Array { elements: Box<[Number]>, to: DataType, plain: bool, nulls: Box<[f64]>, column: u16 },
 }
 
 /// Runs the operations: appends the fields of one row (without the field count) to `out`, which has room for
@@ -203,7 +203,7 @@ pub fn run(ops: &[Op], context: &Context<'_>, out: &mut Chunk) -> Result<(), Fau
                 let good = read(snr) >= *snr_min && sharp * sharp < *sharp2_max && read(crowd) < *crowd_max || read(vega) == *undetected;
                 out.field(&i16::from(good).to_be_bytes());
             }
-            Op::Array { elements, to, plain, column } => put_array(elements, *to, *plain, row, *column, out)?,
+            Op::Array { elements, to, plain, nulls, column } => put_array(elements, *to, *plain, nulls, row, *column, out)?,
         }
     }
     Ok(())
@@ -310,7 +310,7 @@ fn put_text(cell: &[u8], undefined: Undefined, column: u16, out: &mut Chunk) -> 
 }
 
 /// PostgreSQL's array: dimensions, has-null flag, element oid, length, lower bound, elements as fields.
-fn put_array(elements: &[Number], to: DataType, plain: bool, row: &[u8], column: u16, out: &mut Chunk) -> Result<(), Fault> {
+fn put_array(elements: &[Number], to: DataType, plain: bool, nulls: &[f64], row: &[u8], column: u16, out: &mut Chunk) -> Result<(), Fault> {
     let start = out.len();
     out.put(&[0; 4]);
     for word in [i32::from(!elements.is_empty()), 0, to.oid() as i32] {
@@ -327,7 +327,7 @@ fn put_array(elements: &[Number], to: DataType, plain: bool, row: &[u8], column:
             out.field(&row[number.offset..number.offset + width]);
             continue;
         }
-        let value = number.read(row);
+        let value = null_listed(number.read(row), nulls, number.kind);
         has_null |= value == Value::Null;
         put(value, to, Undefined::Null, column, out)?;
     }

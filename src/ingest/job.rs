@@ -124,6 +124,9 @@ async fn decide(connection: &Connection, task: &Task, manifest: &Manifest, stamp
     }
     if !scope.is_empty() {
         for line in lines.iter().filter(|l| l.path != path && l.scope == scope) {
+            if line.bytes == stamp.bytes && sha256(&task.path)? == line.sha256 {
+                return Ok(Decision::Skip(format!("the same bytes were loaded from {}", line.path)));
+            }
             if !options.replace {
                 if !task.named {
                     return Ok(Decision::Skip(format!("{scope} was loaded from {}", line.path)));
@@ -225,14 +228,25 @@ fn prepare(task: &Task, manifests: &[Manifest], options: &Options, progress: &Pr
     let first = &manifests[0];
     let mut source = Source::open(&task.path, &first.hdu, &options.scratch_dir)?;
     progress.tell(Event::Reading { file: task.path.display().to_string(), rows: source.rows });
-    let mut plans = Vec::new();
+    let (mut plans, mut faults, mut faulty) = (Vec::new(), Vec::new(), Vec::new());
     for manifest in manifests {
         if manifest.hdu != first.hdu {
             let faults = vec![format!("loader {} reads HDU {}, loader {} HDU {}: load them one by one with --loader", first.name, first.hdu, manifest.name, manifest.hdu)];
             return Err(Error::Faults { path: task.path.clone(), loader: manifest.name.clone(), faults });
         }
-        let bound = plan::bind(manifest, &source, &task.path, &task.captures);
-        plans.push(bound.map_err(|faults| Error::Faults { path: task.path.clone(), loader: manifest.name.clone(), faults })?);
+        match plan::bind(manifest, &source, &task.path, &task.captures) {
+            Ok(plan) => plans.push(plan),
+            Err(found) => {
+                faulty.push(manifest.name.clone());
+                faults.extend(found);
+            }
+        }
+    }
+    if !faults.is_empty() {
+        // loaders of one file share columns: the first mention of a fault is enough
+        let mut seen = HashSet::new();
+        faults.retain(|fault| seen.insert(fault.clone()));
+        return Err(Error::Faults { path: task.path.clone(), loader: faulty.join(", "), faults });
     }
     let mut prepared = Prepared { plans, sorted: None, rows_read: 0, rejects: Vec::new(), cells: Vec::new(), scratch_dir: options.scratch_dir.clone() };
     if prepared.plans.iter().any(|p| p.position.is_some()) {
@@ -350,8 +364,10 @@ fn entry(report: &FileReport, plan: &Plan, prepared: &Prepared, stamp: Stamp, sh
 /// Deletes the rows that a ledger line stands for, and the line.
 async fn remove_rows(connection: &Connection, work: &Work, plan: &Plan, line: &Line) -> Result<(), Error> {
     let table = &plan.manifest.table;
-    let condition = scope_condition(&plan.scope);
-    let values: Vec<String> = plan.scope.iter().map(|(_, value)| value.clone()).collect();
+    // the rows lie where the line says, which need not be where the new file's go (--set brick=...)
+    let scope: Vec<(&str, &str)> = line.scope.split(", ").filter_map(|term| term.split_once('=')).collect();
+    let condition = scope_condition(&scope);
+    let values: Vec<&str> = scope.iter().map(|(_, value)| *value).collect();
     let parameters: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> = values.iter().map(|v| v as _).collect();
     connection.execute(&format!("DELETE FROM {}{condition}", ddl::qualified(table)), &parameters).await.map_err(db::Error::from)?;
     if let Some(duplicates) = &work.duplicates {
@@ -362,7 +378,7 @@ async fn remove_rows(connection: &Connection, work: &Work, plan: &Plan, line: &L
 }
 
 /// ` WHERE brick::text = $1 AND ...`; all rows where the loader has no scope (then the file is the only one).
-fn scope_condition(scope: &[(String, String)]) -> String {
+fn scope_condition(scope: &[(&str, &str)]) -> String {
     let terms: Vec<String> = scope.iter().enumerate().map(|(i, (name, _))| format!("{}::text = ${}", ddl::quote(name), i + 1)).collect();
     if terms.is_empty() { String::new() } else { format!(" WHERE {}", terms.join(" AND ")) }
 }
@@ -371,13 +387,16 @@ fn scope_condition(scope: &[(String, String)]) -> String {
 async fn promote_duplicates(connection: &Connection, work: &Work, plan: &Plan) -> Result<(), Error> {
     let (Some(duplicates), true) = (&work.duplicates, plan.keyed) else { return Ok(()) };
     let table = &plan.manifest.table;
-    let key = ddl::quote(&table.key[0]);
     let columns = table.columns.iter().map(|c| ddl::quote(&c.name)).collect::<Vec<_>>().join(", ");
+    let key = ddl::quote(&table.key[0]); // a keyed plan has one
+    // the ledger's numbers follow the rows
     let sql = format!(
         "WITH first AS (SELECT DISTINCT ON (d.{key}) d.ctid AS place FROM {dup} d LEFT JOIN brickyard.ledger l ON l.path = d.file AND l.table_name = {name}
            WHERE NOT EXISTS (SELECT FROM {main} m WHERE m.{key} = d.{key}) ORDER BY d.{key}, l.id, d.row),
-         moved AS (DELETE FROM {dup} d USING first WHERE d.ctid = first.place RETURNING d.*)
-         INSERT INTO {main} ({columns}) SELECT {columns} FROM moved",
+         moved AS (DELETE FROM {dup} d USING first WHERE d.ctid = first.place RETURNING d.*),
+         kept AS (INSERT INTO {main} ({columns}) SELECT {columns} FROM moved)
+         UPDATE brickyard.ledger l SET rows_loaded = l.rows_loaded + m.n, rows_duplicate = l.rows_duplicate - m.n
+           FROM (SELECT file, count(*) AS n FROM moved GROUP BY file) m WHERE l.path = m.file AND l.table_name = {name}",
         dup = ddl::qualified(duplicates),
         main = ddl::qualified(table),
         name = ddl::literal(&table.full_name()),
@@ -455,7 +474,7 @@ async fn copy_rows(
     let failed = |source| Error::Copy { path: task.path.clone(), table: table.full_name(), source };
     let (sender, receiver) = mpsc::channel(CHUNKS);
     let path = task.path.display().to_string();
-    let encoder = Encoder { prepared: prepared.clone(), which, path, known, sender, progress: progress.clone() };
+    let encoder = Encoder { prepared: prepared.clone(), which, path, known, keeps_duplicates: work.duplicates.is_some(), sender, progress: progress.clone() };
     let encoding = tokio::task::spawn_blocking(move || encoder.run());
     let sql = copy_sql(table);
     let (encoded, copied) = tokio::join!(encoding, copy(connection, &sql, receiver));
@@ -525,6 +544,8 @@ struct Encoder {
     which: usize,
     path: String,
     known: Vec<u64>,
+    /// Is there a table for rows whose objid was met before? Else they are rejects.
+    keeps_duplicates: bool,
     sender: mpsc::Sender<Bytes>,
     progress: Progress,
 }
@@ -590,7 +611,7 @@ impl Encoder {
 
     fn rows(&self, pool: &Pool, chunk: &mut Chunk, out: &mut Encoded) -> std::io::Result<()> {
         let (Some(sorted), Some((ra, dec))) = (&self.prepared.sorted, self.plan().position) else { return Ok(()) };
-        let columns = &self.plan().manifest.table.columns;
+        let (columns, table) = (&self.plan().manifest.table.columns, self.plan().manifest.table.full_name());
         let field_count = (columns.len() as u16).to_be_bytes();
         let with_origin = (columns.len() as u16 + 2).to_be_bytes();
         let room = self.row_room();
@@ -619,7 +640,12 @@ impl Encoder {
                     chunk.truncate(start);
                     out.counts.rejected += 1;
                     let reason = fault.describe(columns);
-                    out.rejects.push(&reject_row(&self.plan().manifest.table.full_name(), &self.path, key.row + 1, &reason))?;
+                    out.rejects.push(&reject_row(&table, &self.path, key.row + 1, &reason))?;
+                } else if met_before && !self.keeps_duplicates {
+                    chunk.truncate(start);
+                    out.counts.rejected += 1;
+                    let reason = format!("{} was loaded before", String::from_utf8_lossy(&objid[4..]));
+                    out.rejects.push(&reject_row(&table, &self.path, key.row + 1, &reason))?;
                 } else if met_before {
                     chunk.field(self.path.as_bytes());
                     chunk.field(&(key.row as i64 + 1).to_be_bytes());

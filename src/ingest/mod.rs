@@ -170,6 +170,8 @@ pub struct Report {
 pub async fn load(connection: &Connection, tasks: Vec<Task>, options: &Options, progress: &Progress) -> Result<Report, Error> {
     let started = std::time::Instant::now();
     let mut report = Report::default();
+    // a loader that is killed in a long statement shall not leave it running; a server that cannot tell refuses the setting
+    drop(connection.batch_execute(index::NOTICE_DEATH).await);
     let tables = prepare(connection, &tasks).await?;
     // an error ends the session with its command, and the locks with it
     for task in tasks {
@@ -217,6 +219,10 @@ async fn prepare(connection: &Connection, tasks: &[Task]) -> Result<Vec<Table>, 
     // two first loads at once would both try to create the schema: one lock for all of it
     lock(connection, "brickyard").await?;
     let made = make_tables(connection, &tables).await;
+    if made.is_err() {
+        // the batch that failed may have left its transaction open
+        drop(connection.batch_execute("ROLLBACK").await);
+    }
     ledger::unlock(connection, "brickyard").await?;
     made?;
     for table in &tables {
@@ -270,6 +276,7 @@ async fn finish(connection: &Connection, tables: &[Table], options: &Options, pr
     if options.indexing == Indexing::Build {
         let mut builds = Vec::new();
         for table in tables {
+            index::await_orphans(connection, table).await?;
             builds.extend(index::missing(connection, table).await?);
         }
         if !builds.is_empty() {
@@ -286,12 +293,18 @@ async fn finish(connection: &Connection, tables: &[Table], options: &Options, pr
         if options.recluster {
             recluster(connection, table, progress).await?;
         }
-        if options.recluster || options.indexing == Indexing::Build && unanalyzed(table) {
+        let analyze = options.indexing == Indexing::Build && (unanalyzed(table) || lacks_statistics(connection, table).await?);
+        if options.recluster || analyze {
             progress.tell(Event::Analyzing { table: table.full_name() });
             connection.batch_execute(&format!("ANALYZE {}", ddl::qualified(table))).await.map_err(db::Error::from)?;
         }
     }
     Ok(())
+}
+
+async fn lacks_statistics(connection: &Connection, table: &Table) -> Result<bool, Error> {
+    let sql = include_str!("../../sql/ingest/lacks_statistics.sql");
+    Ok(connection.query_one(sql, &[&table.schema, &table.name]).await.map_err(db::Error::from)?.get(0))
 }
 
 /// Rewrites a table in the order of its Q3C index.

@@ -125,8 +125,20 @@ impl Binder<'_> {
                 self.place
             ));
         }
+        self.check_order(blocks);
         for i in 0..self.blocks.len() {
             self.check_times(i);
+        }
+    }
+
+    /// Combined blocks come first: a later one without an image is an exposure that nothing names.
+    fn check_order(&mut self, blocks: &Blocks) {
+        let card = blocks.cards.get(&ExposureField::Image).map_or("", String::as_str);
+        let singles = self.blocks.iter().skip_while(|b| !b.single);
+        let nameless: Vec<usize> = singles.filter(|b| !b.single).map(|b| b.number).collect();
+        for number in nameless {
+            let text = format!("{}: block {number}: header card {} is missing: which exposure is it?", self.place, numbered(card, number));
+            self.fault(text);
         }
     }
 
@@ -224,7 +236,7 @@ impl Binder<'_> {
                     let raw = self.file_column(&numbered(name, self.blocks[index].number), &for_column)?.clone();
                     self.stored(column, at, &raw, origin)
                 }
-                None => self.array_of_blocks(column, at, name, &for_column),
+                None => self.array_of_blocks(column, at, name, &origin.nulls, &for_column),
             };
         }
         if let Some(name) = &origin.combined {
@@ -264,9 +276,12 @@ impl Binder<'_> {
             && origin.filter.as_ref().is_none_or(|f| self.combined_block(f).is_some())
     }
 
+    /// The combined block of a filter. DOLPHOT writes none for a filter with one exposure, whose own block stands for it.
     fn combined_block(&self, filter: &str) -> Option<&Block> {
-        let is = |b: &&Block| !b.single && b.facts.get(&ExposureField::Filter).is_some_and(|f| f.eq_ignore_ascii_case(filter));
-        self.blocks.iter().find(is)
+        let is = |b: &&Block| b.facts.get(&ExposureField::Filter).is_some_and(|f| f.eq_ignore_ascii_case(filter));
+        let mut of_filter = self.blocks.iter().filter(is);
+        let first = of_filter.next()?;
+        (!first.single || of_filter.next().is_none()).then_some(first)
     }
 
     fn combined(&mut self, column: &Column, at: u16, name: &str, origin: &Origin, for_column: &str) -> Option<Op> {
@@ -280,7 +295,7 @@ impl Binder<'_> {
         self.stored(column, at, &raw, origin)
     }
 
-    fn array_of_blocks(&mut self, column: &Column, at: u16, name: &str, for_column: &str) -> Option<Op> {
+    fn array_of_blocks(&mut self, column: &Column, at: u16, name: &str, nulls: &[f64], for_column: &str) -> Option<Op> {
         if !column.array {
             self.fault(format!("{for_column}: block in rows = \"objects\" makes an array, the column is none"));
             return None;
@@ -290,8 +305,8 @@ impl Binder<'_> {
         for n in numbers {
             elements.push(self.number(&numbered(name, n), for_column)?);
         }
-        let plain = elements.iter().all(|e| is_plain(e, column.datatype));
-        Some(Op::Array { elements: elements.into(), to: column.datatype, plain, column: at })
+        let plain = elements.iter().all(|e| is_plain(e, column.datatype)) && nulls.is_empty();
+        Some(Op::Array { elements: elements.into(), to: column.datatype, plain, nulls: nulls.into(), column: at })
     }
 
     /// A file column as the table column, converted where the types differ.
@@ -322,7 +337,7 @@ impl Binder<'_> {
         let plain = is_plain(&number, column.datatype) && origin.nulls.is_empty();
         if column.array {
             let elements: Vec<Number> = (0..raw.repeat).map(|i| number_at(raw, i)).collect();
-            return Some(Op::Array { elements: elements.into(), to: column.datatype, plain, column: at });
+            return Some(Op::Array { elements: elements.into(), to: column.datatype, plain, nulls: origin.nulls.clone().into(), column: at });
         }
         Some(match (plain, raw.kind.bytes(1)) {
             (true, 2) => Op::Copy2 { offset: raw.offset, count: 1 },
