@@ -11,20 +11,16 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// Loads catalogue files into the database, sorted by sky position, with ids and indices.
+/// Load catalogue files into the database, sorted by sky position, with ids and indices
 ///
 /// Files are FITS binary tables (plain, .gz, tile-compressed) and DOLPHOT text (.phot with .columns, .info and a
-/// reference WCS beside it). The loader manifests (loaders/<catalogue>/*.toml) say which file names become rows of
-/// which table. One file is one transaction: run the same command again after an interruption and it goes on where it
-/// stopped; files that are in are skipped.
+/// reference WCS beside it). The loader manifests, loaders/<catalogue>/<loader>.toml, say which file names become rows
+/// of which table.
 ///
-/// Examples:
-///   brickyard load survey/                                   all files of a folder that a loader takes
-///   brickyard load 'survey/brick01/*_st.fits'                some of them
-///   brickyard load --loader phat_v2.phot_mod b15_st.fits     whatever the name says
-///   brickyard load --replace survey/brick01                  changed files in place of their old rows
+/// One file is one transaction: run the same command again after an interruption and it goes on where it stopped; files
+/// that are in are skipped. Rows that cannot be stored go to brickyard.reject with the reason.
 #[derive(clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Files, folders (all files below) or patterns
     #[arg(required = true, value_name = "FILE|DIR|GLOB")]
@@ -51,6 +47,13 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  brickyard load survey/                     all files below that a loader takes
+  brickyard load 'survey/brick01/*_st.fits'
+  brickyard load --replace survey/brick01    changed files in place of their old rows
+  brickyard load --loader phat_v2.phot_mod --set brick=15 stars.fits";
 
 fn pair(text: &str) -> Result<(String, String), String> {
     text.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())).ok_or_else(|| "wanted NAME=VALUE".to_owned())

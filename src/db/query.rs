@@ -32,7 +32,7 @@ use std::fmt::Write as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::{FromSql, Kind, ToSql, Type};
+use postgres_types::{FromSql, Kind, ToSql, Type};
 use tokio_postgres::{Client, RowStream, Statement};
 
 /// Rows of a full batch.

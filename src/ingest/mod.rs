@@ -212,7 +212,7 @@ async fn prepare(connection: &Connection, tasks: &[Task]) -> Result<Vec<Table>, 
     // two first loads at once would both try to create the schema: one lock for all of it
     lock(connection, "brickyard").await?;
     let made = make_tables(connection, &tables).await;
-    connection.execute("SELECT pg_advisory_unlock(hashtext('brickyard.load'), hashtext('brickyard'))", &[]).await.map_err(db::Error::from)?;
+    connection.execute(include_str!("../../sql/ingest/unlock.sql"), &[&"brickyard"]).await.map_err(db::Error::from)?;
     made?;
     for table in &tables {
         lock(connection, &table.full_name()).await?;
