@@ -103,7 +103,7 @@ pub fn brickyard() -> Command {
     for name in ["DATA_DIR", "DATABASE_URL", "PG_BIN", "PG_USER", "SCHEMA", "LOADERS"] {
         command.env_remove(format!("BRICKYARD_{name}"));
     }
-    command.env("BRICKYARD_DATA_DIR", "/nonexistent/brickyard-test-gave-no-data-dir").stdin(Stdio::null());
+    command.env("BRICKYARD_DATA_DIR", "/dev/null/test-gave-no-data-dir").stdin(Stdio::null());
     command
 }
 

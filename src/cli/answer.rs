@@ -53,7 +53,8 @@ impl Output {
             Some(path) => write_file(path, |file| async { self.write_to(rows, None, file).await }).await,
             None => {
                 let width = comfy_table::Table::new().width().map(usize::from);
-                Ok(self.write_to(rows, width, BufWriter::with_capacity(1 << 16, std::io::stdout())).await?)
+                let out = BufWriter::with_capacity(1 << 16, std::io::stdout());
+                self.write_to(rows, width, out).await.map_err(anyhow::Error::from)
             }
         };
         match written {
@@ -147,14 +148,13 @@ pub fn code<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a toki
     if let Some(explore::Error::Query(error)) = error.downcast_ref::<explore::Error>() {
         return error.code();
     }
-    match error.downcast_ref::<explore::Error>() {
-        Some(explore::Error::Rows(error)) => return code(error.as_ref()),
-        Some(_) | None => {}
+    if let Some(explore::Error::Rows(error)) = error.downcast_ref::<explore::Error>() {
+        return code(error.as_ref());
     }
-    match error.downcast_ref::<format::Error>() {
-        Some(format::Error::Rows(error)) => code(error.as_ref()),
-        Some(_) | None => None,
+    if let Some(format::Error::Rows(error)) = error.downcast_ref::<format::Error>() {
+        return code(error.as_ref());
     }
+    None
 }
 
 /// The catalogue's table of that name, if there is one: units and descriptions are a gift, not a condition.

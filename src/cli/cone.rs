@@ -2,9 +2,9 @@
 
 use super::answer::{self, Output};
 use crate::config::Config;
+use crate::db;
 use crate::explore::position::{self, Unit};
 use crate::explore::{self, Cone, TableName};
-use crate::db;
 use std::process::ExitCode;
 
 /// Print the rows within a radius of a position

@@ -47,13 +47,15 @@ pub enum Error {
     #[error(transparent)]
     Server(#[from] super::Error),
     /// A result column of a type that has no counterpart here.
-    #[error("column `{column}` is of PostgreSQL type {postgres}, which cannot be shown: ask for it as text, with `::text` after its expression")]
+    #[error(
+        "column `{column}` is of PostgreSQL type {postgres}, which cannot be shown: ask for it as text, with `::text` after its expression"
+    )]
     Type { column: String, postgres: String },
     /// A value that does not fit its column's type, such as an array with two dimensions.
     #[error("column `{column}`: {problem}")]
     Value { column: String, problem: &'static str },
     /// Arrow refused the batch.
-    #[error("cannot make a batch of the rows: {0}")]
+    #[error("cannot make a batch of the rows")]
     Batch(#[from] arrow::error::ArrowError),
 }
 
@@ -100,7 +102,10 @@ fn item(datatype: DataType) -> Arc<Field> {
     Arc::new(Field::new("item", datatype.arrow(), true))
 }
 
-fn describe(statement: &Statement) -> Result<(Vec<Column>, Vec<(Wire, bool)>), Error> {
+/// A column's format and whether it is an array of it.
+type Layout = (Wire, bool);
+
+fn describe(statement: &Statement) -> Result<(Vec<Column>, Vec<Layout>), Error> {
     let pair = |c: &tokio_postgres::Column| {
         let (wire, array) =
             wire_of(c.type_()).ok_or_else(|| Error::Type { column: c.name().to_owned(), postgres: c.type_().to_string() })?;
@@ -155,8 +160,8 @@ impl Wire {
     }
 }
 
-/// The wire format of a type: `(format, is it an array)`.
-fn wire_of(postgres: &Type) -> Option<(Wire, bool)> {
+/// The wire format of a type.
+fn wire_of(postgres: &Type) -> Option<Layout> {
     match postgres.kind() {
         Kind::Array(element) => scalar_wire(element).map(|wire| (wire, true)),
         _ => scalar_wire(postgres).map(|wire| (wire, false)),
@@ -193,7 +198,7 @@ fn scalar_wire(postgres: &Type) -> Option<Wire> {
 struct Reader {
     stream: Pin<Box<RowStream>>,
     schema: SchemaRef,
-    wires: Vec<(Wire, bool)>,
+    wires: Vec<Layout>,
     sql: String,
     done: bool,
 }
@@ -367,7 +372,9 @@ impl Values {
             Values::Boolean(b) => b.append_option(raw.map(fixed::<1>).transpose()?.map(|[byte]| byte != 0)),
             Values::Smallint(b) => b.append_option(raw.map(fixed).transpose()?.map(i16::from_be_bytes)),
             Values::Integer(b) => b.append_option(raw.map(fixed).transpose()?.map(i32::from_be_bytes)),
-            Values::Bigint(b) if wire == Wire::Oid => b.append_option(raw.map(fixed).transpose()?.map(|v| i64::from(u32::from_be_bytes(v)))),
+            Values::Bigint(b) if wire == Wire::Oid => {
+                b.append_option(raw.map(fixed).transpose()?.map(|v| i64::from(u32::from_be_bytes(v))))
+            }
             Values::Bigint(b) => b.append_option(raw.map(fixed).transpose()?.map(i64::from_be_bytes)),
             Values::Real(b) => b.append_option(raw.map(fixed).transpose()?.map(f32::from_be_bytes)),
             Values::Double(b) if wire == Wire::Numeric => b.append_option(raw.map(numeric).transpose()?),

@@ -1,7 +1,7 @@
 //! Rows of a table within a radius of a position.
 
-use super::sql::{self, TableName};
 use super::Error;
+use super::sql::{self, TableName};
 use crate::db;
 use crate::schema::Rows;
 

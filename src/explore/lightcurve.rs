@@ -1,8 +1,8 @@
 //! Sparse light curves: all single-epoch magnitudes of a star, in all filters.
 
+use super::Error;
 use super::map::collect;
 use super::sql::{self, TableName};
-use super::Error;
 use crate::db;
 use crate::plot::lightcurve::{Caption, Measurement};
 use crate::schema::Rows;

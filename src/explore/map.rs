@@ -2,8 +2,8 @@
 //!
 //! Memory grows with the number of cells that have a value, not with the number of rows.
 
-use super::sql::{self, TableName};
 use super::Error;
+use super::sql::{self, TableName};
 use crate::db;
 use crate::plot::map::{Caption, Healpix, Scale, Scheme};
 use crate::schema::{Column, DataType, Rows, Table};

@@ -40,7 +40,7 @@ pub enum Error {
     Rows(crate::schema::rows::RowsError),
     #[error("column `{column}` of the answer has the Arrow type {arrow}, not the one it is read as")]
     Arrow { column: &'static str, arrow: String },
-    #[error("cannot put the rows together: {0}")]
+    #[error("cannot put the rows together")]
     Batch(#[from] arrow::error::ArrowError),
 }
 

@@ -128,9 +128,9 @@ mod tests {
     fn positions_are_read_as_astropy_reads_them() {
         // Angle('00h44m05.3s').deg, Angle('-0d30m0s').deg and so on, astropy 8.0
         for text in ["00:44:05.3", "00h44m05.3s", "0h44m5.3", "00 44 05.3"] {
-            near(ra_deg(text), 11.022083333333333);
+            near(ra_deg(text), 11.022_083_333_333_333);
         }
-        near(ra_deg("23:59:59.99"), 359.99995833333333);
+        near(ra_deg("23:59:59.99"), 359.999_958_333_333_3);
         near(ra_deg("11.02203"), 11.02203);
         near(ra_deg("1.1e1"), 11.0);
         for text in ["+41:14:04", "41d14m04s", "41 14 04", "41:14:04"] {

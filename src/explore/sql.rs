@@ -3,7 +3,7 @@
 use super::Error;
 use crate::db;
 use crate::schema::{Column, Table};
-use crate::sky::{self, Region};
+use crate::sky;
 
 /// A table as the user names it: `phat_v2.phot_mod`, or `tbl_stat` on the search path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,21 +59,9 @@ fn statement(template: &str) -> &str {
     &template[head..]
 }
 
-/// How many index ranges a circle becomes: a few more cost planning time, a few less cost rows read in vain.
-const RANGES: usize = 8;
-
-/// The condition that a position lies within a circle: ranges of the index on `q3c_ang2ipix(ra, dec)`, and the exact
-/// test of `q3c_radial_query`, whose own expansion has a hundred OR terms to plan and probe.
+/// The condition that a position lies within a circle, which the index on `q3c_ang2ipix(ra, dec)` answers.
 pub fn inside_circle(ra: &str, dec: &str, ra_deg: f64, dec_deg: f64, radius_deg: f64) -> Result<String, Error> {
-    let (ra, dec) = (db::ident(ra), db::ident(dec));
-    let ranges = sky::cover(&Region::Circle { ra_deg, dec_deg, radius_deg }, RANGES)?;
-    let within = |range: &sky::IpixRange| format!("q3c_ang2ipix({ra}, {dec}) >= {} AND q3c_ang2ipix({ra}, {dec}) < {}", range.lo, range.hi);
-    let ranges: Vec<String> = ranges.iter().map(within).collect();
-    let ranges = if ranges.is_empty() { "false".to_owned() } else { ranges.join("\n   OR ") };
-    // {:?} writes every f64 such that it reads back the same, and as a number with a fraction or an exponent.
-    Ok(format!(
-        "({ranges})\n  AND q3c_sindist({ra}, {dec}, {ra_deg:?}::float8, {dec_deg:?}::float8) < pow(sin(radians({radius_deg:?}::float8) / 2), 2)"
-    ))
+    Ok(sky::cover::radial_condition(&db::ident(ra), &db::ident(dec), ra_deg, dec_deg, radius_deg)?)
 }
 
 /// Gives answer columns the unit, UCD, description and sentinel of the table's columns of the same name and type.

@@ -2,8 +2,8 @@
 //!
 //! NULL is nothing at all and an empty text is `""`, so that both survive `COPY ... FROM ... (FORMAT csv)`.
 
-use super::cell::{self, Cells};
 use super::Error;
+use super::cell::{self, Cells};
 use crate::schema::Rows;
 use futures_util::StreamExt;
 use std::io::Write;

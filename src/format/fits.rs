@@ -143,13 +143,18 @@ impl Table {
         self.handle.check(status, "uncompressing the table's tiles")
     }
 
-    /// Reads whole rows `first..first + buffer.len() / row_bytes` (0-based).
-    pub fn read_rows(&mut self, first: u64, buffer: &mut [u8]) -> Result<(), Error> {
-        debug_assert_eq!(buffer.len() % self.layout.row_bytes.max(1), 0);
+    /// Appends `rows` whole rows from row `first` (0-based) to `buffer`.
+    pub fn append_rows(&mut self, first: u64, rows: usize, buffer: &mut Vec<u8>) -> Result<(), Error> {
+        let bytes = rows * self.layout.row_bytes;
+        buffer.reserve(bytes);
+        let room = &mut buffer.spare_capacity_mut()[..bytes];
         let mut status = 0;
-        // SAFETY: `buffer` is valid for `len` bytes; CFITSIO checks the position against the table.
-        unsafe { c::ffgtbb(self.handle.fptr, first as i64 + 1, 1, buffer.len() as i64, buffer.as_mut_ptr(), &mut status) };
-        self.handle.check(status, &format!("HDU {}: reading rows from {first}", self.hdu))
+        // SAFETY: `room` is valid for `bytes` bytes; CFITSIO checks the position against the table.
+        unsafe { c::ffgtbb(self.handle.fptr, first as i64 + 1, 1, bytes as i64, room.as_mut_ptr().cast(), &mut status) };
+        self.handle.check(status, &format!("HDU {}: reading rows from {first}", self.hdu))?;
+        // SAFETY: CFITSIO has filled all of `room`.
+        unsafe { buffer.set_len(buffer.len() + bytes) };
+        Ok(())
     }
 
     /// CFITSIO pads a short file with an error only when the missing rows are read; we say it before the first row.

@@ -39,7 +39,7 @@ pub enum Kind {
 /// What can go wrong while an answer is written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("cannot write the answer: {0}")]
+    #[error("cannot write the answer")]
     Io(#[from] std::io::Error),
     /// The producer of the rows failed; its message is passed on as it is.
     #[error("{0}")]
@@ -48,7 +48,7 @@ pub enum Error {
     DuplicateColumn(String),
     #[error("column `{column}` came as Arrow type {arrow}, which no writer knows")]
     Arrow { column: String, arrow: String },
-    #[error("cannot write Parquet: {0}")]
+    #[error("cannot write Parquet")]
     Parquet(#[from] ::parquet::errors::ParquetError),
 }
 

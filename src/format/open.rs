@@ -93,9 +93,7 @@ impl Source {
             Reader::Fits(table) => {
                 let rows = (table.rows - self.next_row).min(most as u64) as usize;
                 if rows > 0 {
-                    let start = buffer.len();
-                    buffer.resize(start + rows * table.layout.row_bytes, 0);
-                    table.read_rows(self.next_row, &mut buffer[start..])?;
+                    table.append_rows(self.next_row, rows, buffer)?;
                     self.next_row += rows as u64;
                 }
                 Ok(rows)

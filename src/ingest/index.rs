@@ -7,8 +7,6 @@
 use super::{Error, Event, Progress};
 use crate::db::{self, Connection};
 use crate::schema::{DataType, IndexKey, Table, ddl};
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
 
 /// One statement to run.
 #[derive(Debug, Clone)]
@@ -53,27 +51,32 @@ fn cost(table: &Table, columns: &[String]) -> u32 {
     columns.iter().filter_map(|name| table.column(name)).map(|c| if c.datatype == DataType::Text { 4 } else { 2 }).sum()
 }
 
-/// Runs the builds in `sessions` sessions; the first error ends all.
+/// Runs the builds in `sessions` sessions, in their order; the first error ends all.
 pub async fn run(connection: &Connection, builds: Vec<Build>, sessions: usize, progress: &Progress) -> Result<(), Error> {
     let total = builds.len();
-    let queue = Arc::new(Mutex::new(VecDeque::from(builds)));
+    let pool = db::pool::pool(connection.another().await?, sessions.clamp(1, total.max(1)) as u32).await?;
     let mut tasks = tokio::task::JoinSet::new();
-    for _ in 0..sessions.min(total) {
-        let session = connection.another().await?;
-        let (queue, progress) = (queue.clone(), progress.clone());
+    for build in builds {
+        // wait for a build to end rather than in the pool, which gives up after a while
+        if tasks.len() >= sessions.max(1) {
+            joined(tasks.join_next().await)?;
+        }
+        let session = pool.get_owned().await.map_err(|e| Error::Task(format!("no database session for building indices: {e}")))?;
+        let progress = progress.clone();
         tasks.spawn(async move {
             // parallel workers inside one build would take the cores from the other session
             session.batch_execute("SET max_parallel_maintenance_workers = 0").await.map_err(db::Error::from)?;
-            loop {
-                let next = queue.lock().map_or(None, |mut q| q.pop_front());
-                let Some(build) = next else { return Ok::<(), Error>(()) };
-                session.batch_execute(&build.sql).await.map_err(|e| Error::Index { name: build.name.clone(), source: e.into() })?;
-                progress.tell(Event::Indexed { name: build.name, total });
-            }
+            session.batch_execute(&build.sql).await.map_err(|e| Error::Index { name: build.name.clone(), source: e.into() })?;
+            progress.tell(Event::Indexed { name: build.name, total });
+            Ok::<(), Error>(())
         });
     }
-    while let Some(done) = tasks.join_next().await {
-        done.map_err(|e| Error::Task(e.to_string()))??;
+    while !tasks.is_empty() {
+        joined(tasks.join_next().await)?;
     }
     Ok(())
+}
+
+fn joined(done: Option<Result<Result<(), Error>, tokio::task::JoinError>>) -> Result<(), Error> {
+    done.map_or(Ok(()), |done| done.map_err(|e| Error::Task(e.to_string()))?)
 }

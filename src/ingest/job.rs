@@ -27,12 +27,13 @@ use std::path::Path;
 use std::time::{Instant, SystemTime};
 use tokio::sync::mpsc;
 
-/// Bytes of a COPY chunk: 64 KiB to 1 MiB made no difference.
-const CHUNK_BYTES: usize = 512 << 10;
+/// Bytes of a COPY chunk: small enough that it is still in the core's cache when the client library and then the
+/// kernel copy it, below malloc's mmap threshold.
+const CHUNK_BYTES: usize = 96 << 10;
 /// Chunks between encoder and connection.
 const CHUNKS: usize = 4;
 /// Bytes of rows read at a time.
-const READ_BYTES: usize = 4 << 20;
+const READ_BYTES: usize = 512 << 10;
 
 /// What a file is on disk.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -248,16 +249,17 @@ fn read_and_sort(source: &mut Source, prepared: &mut Prepared, task: &Task, opti
     let scratch = |source| Error::Scratch { path: task.path.clone(), dir: options.scratch_dir.clone(), source };
     let mut sorter = Sorter::new(row_bytes, options.run_bytes, &options.scratch_dir);
     let mut coverage = Coverage::new();
-    let mut buffer = Vec::with_capacity(READ_BYTES + row_bytes);
     loop {
-        buffer.clear();
-        let rows = source.read((READ_BYTES / row_bytes).max(1), &mut buffer)?;
+        let (buffer, room) = sorter.room().map_err(scratch)?;
+        let rows = source.read((READ_BYTES / row_bytes).clamp(1, room), buffer)?;
         if rows == 0 {
             break;
         }
-        for row in buffer.chunks_exact(row_bytes) {
+        let appended = sorter.appended();
+        for at in appended - rows..appended {
             let number = prepared.rows_read;
             prepared.rows_read += 1;
+            let row = sorter.row(at);
             let (ra, dec) = (ra.float(row), dec.float(row));
             if let Err(error) = index::valid(ra, dec) {
                 prepared.rejects.push((number + 1, format!("position: {error}")));
@@ -269,7 +271,7 @@ fn read_and_sort(source: &mut Source, prepared: &mut Prepared, task: &Task, opti
             if keyed {
                 coverage.add(ipix, near_ra, near_dec);
             }
-            sorter.push(Key { ipix, tie: designation.tie(), row: number }, row).map_err(scratch)?;
+            sorter.key(Key { ipix, tie: designation.tie(), row: number }, at);
         }
         progress.tell(Event::Read { rows: rows as u64, fraction: source.fraction_read() });
     }
@@ -297,7 +299,8 @@ async fn transact(
         for line in &work.replaces {
             remove_rows(connection, work, plan, line).await?;
         }
-        progress.tell(Event::Copying { table: table.clone(), rows: prepared.rows_read });
+        let rows = if plan.position.is_some() { prepared.rows_read * plan.programs.len() as u64 } else { plan.programs.len() as u64 };
+        progress.tell(Event::Copying { table: table.clone(), rows });
         let known = known_designations(connection, plan, &prepared).await?;
         let counts = copy_rows(connection, work, plan, &prepared, task, known, progress).await?;
         if !work.replaces.is_empty() {
@@ -363,15 +366,16 @@ fn scope_condition(scope: &[(String, String)]) -> String {
 async fn promote_duplicates(connection: &Connection, work: &Work, plan: &Plan) -> Result<(), Error> {
     let (Some(duplicates), true) = (&work.duplicates, plan.keyed) else { return Ok(()) };
     let table = &plan.manifest.table;
+    let key = ddl::quote(&table.key[0]);
     let columns = table.columns.iter().map(|c| ddl::quote(&c.name)).collect::<Vec<_>>().join(", ");
     let sql = format!(
-        "WITH first AS (SELECT DISTINCT ON (d.objid) d.ctid AS place FROM {dup} d LEFT JOIN brickyard.ledger l ON l.path = d.file AND l.table_name = '{name}'
-           WHERE NOT EXISTS (SELECT FROM {main} m WHERE m.objid = d.objid) ORDER BY d.objid, l.id, d.row),
+        "WITH first AS (SELECT DISTINCT ON (d.{key}) d.ctid AS place FROM {dup} d LEFT JOIN brickyard.ledger l ON l.path = d.file AND l.table_name = {name}
+           WHERE NOT EXISTS (SELECT FROM {main} m WHERE m.{key} = d.{key}) ORDER BY d.{key}, l.id, d.row),
          moved AS (DELETE FROM {dup} d USING first WHERE d.ctid = first.place RETURNING d.*)
          INSERT INTO {main} ({columns}) SELECT {columns} FROM moved",
         dup = ddl::qualified(duplicates),
         main = ddl::qualified(table),
-        name = table.full_name(),
+        name = ddl::literal(&table.full_name()),
     );
     Ok(connection.batch_execute(&sql).await.map_err(db::Error::from)?)
 }

@@ -130,3 +130,9 @@ pub async fn lock(connection: &Connection, table: &str) -> Result<Result<(), Str
         format!("database session {pid}, since {since}")
     })))
 }
+
+/// Gives the lock of [`lock`] back.
+pub async fn unlock(connection: &Connection, table: &str) -> Result<(), DbError> {
+    connection.execute(include_str!("../../sql/ingest/unlock.sql"), &[&table]).await?;
+    Ok(())
+}

@@ -170,6 +170,7 @@ pub async fn load(connection: &Connection, tasks: Vec<Task>, options: &Options, 
     let started = std::time::Instant::now();
     let mut report = Report::default();
     let tables = prepare(connection, &tasks).await?;
+    // an error ends the session with its command, and the locks with it
     for task in tasks {
         let reports = job::load_file(connection, task, options, progress).await?;
         for file in reports {
@@ -180,6 +181,9 @@ pub async fn load(connection: &Connection, tasks: Vec<Task>, options: &Options, 
     report.load_seconds = started.elapsed().as_secs_f64();
     let started = std::time::Instant::now();
     finish(connection, &tables, options, progress, &mut report).await?;
+    for table in &tables {
+        ledger::unlock(connection, &table.full_name()).await?;
+    }
     report.index_seconds = started.elapsed().as_secs_f64();
     (report.cpu_seconds, report.peak_memory_bytes) = own_usage();
     Ok(report)
@@ -212,7 +216,7 @@ async fn prepare(connection: &Connection, tasks: &[Task]) -> Result<Vec<Table>, 
     // two first loads at once would both try to create the schema: one lock for all of it
     lock(connection, "brickyard").await?;
     let made = make_tables(connection, &tables).await;
-    connection.execute(include_str!("../../sql/ingest/unlock.sql"), &[&"brickyard"]).await.map_err(db::Error::from)?;
+    ledger::unlock(connection, "brickyard").await?;
     made?;
     for table in &tables {
         lock(connection, &table.full_name()).await?;

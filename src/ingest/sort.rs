@@ -16,12 +16,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-/// Bytes of a run: rows and keys. Two of these and the COPY chunks stay well under the loader's 600 MiB.
-pub const RUN_BYTES: usize = 176 << 20;
+/// Bytes of a run: rows and keys. Two of these stay in or near the last-level cache while they are sorted and gathered,
+/// and even 100 GB make no more than 2,000 runs, which one merge takes.
+pub const RUN_BYTES: usize = 48 << 20;
 /// Bytes of all read buffers of a merge.
 pub const MERGE_BYTES: usize = 128 << 20;
-/// Bytes of the largest read buffer of one run.
-const READ_BYTES: usize = 2 << 20;
+/// Bytes of the largest read buffer of one run, and of a write.
+const READ_BYTES: usize = 256 << 10;
 /// Key and row number in front of each row of a run file.
 const PREFIX: usize = 24;
 
@@ -42,8 +43,17 @@ pub struct Sorter {
     dir: PathBuf,
     rows: Vec<u8>,
     keys: Vec<(Key, u32)>,
-    writing: Option<JoinHandle<io::Result<Run>>>,
+    writing: Option<JoinHandle<io::Result<Written>>>,
+    /// The buffers of the run before, to be filled again: fresh pages cost a fault each.
+    spare: Option<(Vec<u8>, Vec<(Key, u32)>)>,
     runs: Vec<Run>,
+}
+
+/// A run on disk, and the buffers that it was made from.
+struct Written {
+    run: Run,
+    rows: Vec<u8>,
+    keys: Vec<(Key, u32)>,
 }
 
 struct Run {
@@ -65,23 +75,43 @@ enum Content {
 impl Sorter {
     pub fn new(row_bytes: usize, run_bytes: usize, dir: &Path) -> Sorter {
         let row_bytes = row_bytes.max(1);
-        Sorter { row_bytes, run_bytes, dir: dir.to_owned(), rows: Vec::new(), keys: Vec::new(), writing: None, runs: Vec::new() }
+        let (rows, keys) = (Vec::new(), Vec::new());
+        Sorter { row_bytes, run_bytes, dir: dir.to_owned(), rows, keys, writing: None, spare: None, runs: Vec::new() }
     }
 
-    /// Adds one row of `row_bytes` bytes.
-    pub fn push(&mut self, key: Key, row: &[u8]) -> io::Result<()> {
-        debug_assert_eq!(row.len(), self.row_bytes);
-        if self.keys.capacity() == 0 {
-            let most = (self.run_bytes / (self.row_bytes + size_of::<(Key, u32)>())).max(1);
-            self.keys.reserve_exact(most);
-            self.rows.reserve_exact(most * self.row_bytes);
-        }
-        self.keys.push((key, self.keys.len() as u32));
-        self.rows.extend_from_slice(row);
-        if self.keys.len() == self.keys.capacity() {
+    /// Rows that a run holds.
+    fn run_rows(&self) -> usize {
+        (self.run_bytes / (self.row_bytes + size_of::<(Key, u32)>())).max(1)
+    }
+
+    /// Where the next rows are to be appended, at most the number returned with it; each is then given its [`Key`]
+    /// by [`Sorter::key`] or left out. A full buffer goes to disk first.
+    pub fn room(&mut self) -> io::Result<(&mut Vec<u8>, usize)> {
+        let most = self.run_rows();
+        if self.rows.len() >= most * self.row_bytes {
             self.start_run()?;
         }
-        Ok(())
+        if self.rows.capacity() == 0 {
+            self.rows.reserve_exact(most * self.row_bytes);
+            self.keys.reserve_exact(most);
+        }
+        let left = most - self.rows.len() / self.row_bytes;
+        Ok((&mut self.rows, left))
+    }
+
+    /// The bytes of the row that was appended as the `at`th of this run.
+    pub fn row(&self, at: usize) -> &[u8] {
+        &self.rows[at * self.row_bytes..(at + 1) * self.row_bytes]
+    }
+
+    /// Rows appended to this run so far.
+    pub fn appended(&self) -> usize {
+        self.rows.len() / self.row_bytes
+    }
+
+    /// Takes the `at`th row of this run into the order.
+    pub fn key(&mut self, key: Key, at: usize) {
+        self.keys.push((key, at as u32));
     }
 
     /// Ends the input.
@@ -101,19 +131,25 @@ impl Sorter {
     /// Hands the buffer to a thread that sorts and writes it; at most one is under way.
     fn start_run(&mut self) -> io::Result<()> {
         self.wait()?;
-        let (rows, mut keys) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.keys));
+        let (next_rows, next_keys) = self.spare.take().unwrap_or_default();
+        let rows = std::mem::replace(&mut self.rows, next_rows);
+        let mut keys = std::mem::replace(&mut self.keys, next_keys);
         let (dir, row_bytes) = (self.dir.clone(), self.row_bytes);
         self.writing = Some(std::thread::spawn(move || {
             sort_keys(&mut keys);
-            write_run(&dir, &rows, &keys, row_bytes)
+            let run = write_run(&dir, &rows, &keys, row_bytes)?;
+            Ok(Written { run, rows, keys })
         }));
         Ok(())
     }
 
     fn wait(&mut self) -> io::Result<()> {
         if let Some(thread) = self.writing.take() {
-            let run = thread.join().map_err(|_| io::Error::other("the sorting thread panicked"))??;
-            self.runs.push(run);
+            let mut written = thread.join().map_err(|_| io::Error::other("the sorting thread panicked"))??;
+            self.runs.push(written.run);
+            written.rows.clear();
+            written.keys.clear();
+            self.spare = Some((written.rows, written.keys));
         }
         Ok(())
     }
@@ -261,8 +297,11 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let mut sorter = Sorter::new(8, run_rows * (8 + size_of::<(Key, u32)>()), dir.path());
             for (row, &ipix) in ipix.iter().enumerate() {
-                let key = Key { ipix, tie: ipix % 3, row: row as u64 };
-                sorter.push(key, &(row as u64).to_le_bytes()).unwrap();
+                let (rows, room) = sorter.room().unwrap();
+                prop_assert!(room > 0);
+                rows.extend_from_slice(&(row as u64).to_le_bytes());
+                let at = sorter.appended() - 1;
+                sorter.key(Key { ipix, tie: ipix % 3, row: row as u64 }, at);
             }
             let mut wanted: Vec<Key> = ipix.iter().enumerate().map(|(row, &ipix)| Key { ipix, tie: ipix % 3, row: row as u64 }).collect();
             wanted.sort();

@@ -29,17 +29,18 @@ pub fn step(span: f64, wanted: usize) -> f64 {
     [1.0, 2.0, 5.0].into_iter().map(|m| m * decade).find(|s| *s >= rough * 0.999).unwrap_or(10.0 * decade)
 }
 
-/// The multiples of `step` from `low` to `high`, written with as many decimals as the step needs.
+/// The multiples of `step` from `low` to `high`, with their texts.
 pub fn ticks(low: f64, high: f64, step: f64) -> Vec<(f64, String)> {
-    let decimals = (-step.log10().floor()).max(0.0) as usize;
     let slack = 1e-9 * (high - low);
     let (first, last) = (((low - slack) / step).ceil() as i64, ((high + slack) / step).floor() as i64);
-    (first..=last)
-        .map(|n| {
-            let value = n as f64 * step;
-            (value, minus(&format!("{value:.decimals$}")))
-        })
-        .collect()
+    (first..=last).map(|n| (n as f64 * step, label(n as f64 * step, step))).collect()
+}
+
+/// A multiple of `step` with as many decimals as the step needs.
+pub fn label(value: f64, step: f64) -> String {
+    let decimals = (-step.log10().floor()).max(0.0) as usize;
+    // + 0.0 turns the negative zero of -0 steps into the plain one.
+    minus(&format!("{:.decimals$}", value + 0.0))
 }
 
 /// A typographic minus sign.

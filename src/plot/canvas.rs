@@ -68,14 +68,16 @@ impl Canvas {
         let fine = |logical: f64| (logical * FINE as f64).round() as usize;
         let columns = fine(frame.left)..fine(frame.right);
         let (top, bottom) = (fine(frame.top), fine(frame.bottom));
-        self.fine.par_chunks_exact_mut(self.width * FINE * 3).enumerate().filter(|(y, _)| (top..bottom).contains(y)).for_each(|(y, line)| {
-            for x in columns.clone() {
-                let point = ((x as f64 + 0.5) / FINE as f64, (y as f64 + 0.5) / FINE as f64);
-                if let Some(Rgb(rgb)) = colour(point) {
-                    line[3 * x..3 * x + 3].copy_from_slice(&rgb);
+        self.fine.par_chunks_exact_mut(self.width * FINE * 3).enumerate().filter(|(y, _)| (top..bottom).contains(y)).for_each(
+            |(y, line)| {
+                for x in columns.clone() {
+                    let point = ((x as f64 + 0.5) / FINE as f64, (y as f64 + 0.5) / FINE as f64);
+                    if let Some(Rgb(rgb)) = colour(point) {
+                        line[3 * x..3 * x + 3].copy_from_slice(&rgb);
+                    }
                 }
-            }
-        });
+            },
+        );
     }
 
     pub fn line(&mut self, points: &[Point], Rgb([r, g, b]): Rgb, opacity: f64, width: f64) -> Result<(), Error> {
@@ -96,7 +98,9 @@ impl Canvas {
 
     pub fn outline(&mut self, frame: Frame, colour: Rgb) -> Result<(), Error> {
         let Frame { left, top, right, bottom } = frame;
-        for side in [[(left, top), (right, top)], [(right, top), (right, bottom)], [(right, bottom), (left, bottom)], [(left, bottom), (left, top)]] {
+        for side in
+            [[(left, top), (right, top)], [(right, top), (right, bottom)], [(right, bottom), (left, bottom)], [(left, bottom), (left, top)]]
+        {
             self.line(&side, colour, 1.0, 1.0)?;
         }
         Ok(())
@@ -126,7 +130,8 @@ impl Canvas {
         pixels.par_chunks_exact_mut(self.width * 3).zip(self.fine.par_chunks_exact(fine_line * FINE)).for_each(|(line, fine)| {
             for (index, value) in line.iter_mut().enumerate() {
                 let (x, channel) = (index / 3, index % 3);
-                let sum: usize = (0..FINE * FINE).map(|n| usize::from(fine[n / FINE * fine_line + (x * FINE + n % FINE) * 3 + channel])).sum();
+                let sum: usize =
+                    (0..FINE * FINE).map(|n| usize::from(fine[n / FINE * fine_line + (x * FINE + n % FINE) * 3 + channel])).sum();
                 *value = (sum / (FINE * FINE)) as u8;
             }
         });
@@ -138,7 +143,10 @@ impl Canvas {
         Ok(bytes)
     }
 
-    fn draw(&mut self, act: impl FnOnce(&DrawingArea<BitMapBackend<'_>, plotters::coord::Shift>) -> Result<(), Error>) -> Result<(), Error> {
+    fn draw(
+        &mut self,
+        act: impl FnOnce(&DrawingArea<BitMapBackend<'_>, plotters::coord::Shift>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let size = ((self.width * FINE) as u32, (self.height * FINE) as u32);
         act(&BitMapBackend::with_buffer(&mut self.fine, size).into_drawing_area())
     }

@@ -159,7 +159,7 @@ impl Panel<'_> {
 
     fn draw_bar(&mut self, x: f64, m: &Measurement, colour: Rgb) -> Result<(), Error> {
         const CAP: f64 = 4.0;
-        if !(m.error_mag > 0.0) {
+        if m.error_mag.is_nan() || m.error_mag <= 0.0 {
             return Ok(());
         }
         let ends = [m.magnitude - m.error_mag, m.magnitude + m.error_mag].map(|value| self.magnitudes.px(value));

@@ -236,10 +236,10 @@ fn draw_grid(canvas: &mut Canvas, window: &Window) -> Result<(), Error> {
     for (ra_deg, _) in axis::ticks(ra_low, ra_high, ra_step) {
         let at = |t: f64| (ra_deg, dec_low + t * (dec_high - dec_low));
         draw_curve(canvas, window, at)?;
-        let text = axis::ticks(ra_deg.rem_euclid(360.0), ra_deg.rem_euclid(360.0), ra_step).pop().map(|(_, text)| text);
+        let text = axis::label(ra_deg.rem_euclid(360.0), ra_step);
         if let Some(x) = crossing(left, right, |x| window.ra_deg((x, bottom)) - ra_deg) {
             canvas.line(&[(x, bottom), (x, bottom + 6.0)], INK, 1.0, 1.0)?;
-            canvas.text((x, bottom + 20.0), &text.unwrap_or_default(), 16.0, INK, Anchor::Centre)?;
+            canvas.text((x, bottom + 20.0), &text, 16.0, INK, Anchor::Centre)?;
         }
     }
     for (dec_deg, text) in axis::ticks(dec_low, dec_high, dec_step) {

@@ -17,10 +17,12 @@ pub use map::map;
 pub enum Error {
     #[error("nothing to draw: {0}")]
     Nothing(String),
-    #[error("the map spans {span_deg:.0} degrees, a tangent projection shows at most {limit_deg:.0}: choose a part of the sky with --where")]
+    #[error(
+        "the map spans {span_deg:.0} degrees, a tangent projection shows at most {limit_deg:.0}: choose a part of the sky with --where"
+    )]
     TooWide { span_deg: f64, limit_deg: f64 },
     #[error("drawing failed: {0}")]
     Draw(String),
-    #[error("cannot encode the PNG: {0}")]
+    #[error("cannot encode the PNG")]
     Encode(#[from] png::EncodingError),
 }

@@ -63,12 +63,72 @@ pub const F160W: usize = 5;
 
 /// Bands in the order of the combined blocks (facts 1.3).
 pub const BANDS: [Band; 6] = [
-    Band { name: "F475W", lower: "f475w", camera: Camera::Acs, zeropoint: 26.16, rate_sigma: 2.16e-12, exposures_s: &[10.0, 600.0, 370.0, 370.0, 370.0], sky_per_s: 0.045, crowd_median: 0.28, standard_offset: 0.112 },
-    Band { name: "F814W", lower: "f814w", camera: Camera::Acs, zeropoint: 25.52, rate_sigma: 5.60e-12, exposures_s: &[15.0, 350.0, 700.0, 455.0], sky_per_s: 0.060, crowd_median: 0.40, standard_offset: -0.008 },
-    Band { name: "F275W", lower: "f275w", camera: Camera::Uvis, zeropoint: 22.64, rate_sigma: 2.03e-11, exposures_s: &[350.0, 660.0], sky_per_s: 0.0012, crowd_median: 0.16, standard_offset: 0.0 },
-    Band { name: "F336W", lower: "f336w", camera: Camera::Uvis, zeropoint: 23.46, rate_sigma: 9.06e-12, exposures_s: &[550.0, 800.0], sky_per_s: 0.0019, crowd_median: 0.19, standard_offset: 0.0 },
-    Band { name: "F110W", lower: "f110w", camera: Camera::Ir, zeropoint: 26.06, rate_sigma: 1.26e-11, exposures_s: &[799.2], sky_per_s: 1.90, crowd_median: 0.80, standard_offset: 0.0 },
-    Band { name: "F160W", lower: "f160w", camera: Camera::Ir, zeropoint: 24.69, rate_sigma: 2.57e-11, exposures_s: &[399.2, 399.2, 399.2, 499.2], sky_per_s: 1.10, crowd_median: 0.95, standard_offset: 0.0 },
+    Band {
+        name: "F475W",
+        lower: "f475w",
+        camera: Camera::Acs,
+        zeropoint: 26.16,
+        rate_sigma: 2.16e-12,
+        exposures_s: &[10.0, 600.0, 370.0, 370.0, 370.0],
+        sky_per_s: 0.045,
+        crowd_median: 0.28,
+        standard_offset: 0.112,
+    },
+    Band {
+        name: "F814W",
+        lower: "f814w",
+        camera: Camera::Acs,
+        zeropoint: 25.52,
+        rate_sigma: 5.60e-12,
+        exposures_s: &[15.0, 350.0, 700.0, 455.0],
+        sky_per_s: 0.060,
+        crowd_median: 0.40,
+        standard_offset: -0.008,
+    },
+    Band {
+        name: "F275W",
+        lower: "f275w",
+        camera: Camera::Uvis,
+        zeropoint: 22.64,
+        rate_sigma: 2.03e-11,
+        exposures_s: &[350.0, 660.0],
+        sky_per_s: 0.0012,
+        crowd_median: 0.16,
+        standard_offset: 0.0,
+    },
+    Band {
+        name: "F336W",
+        lower: "f336w",
+        camera: Camera::Uvis,
+        zeropoint: 23.46,
+        rate_sigma: 9.06e-12,
+        exposures_s: &[550.0, 800.0],
+        sky_per_s: 0.0019,
+        crowd_median: 0.19,
+        standard_offset: 0.0,
+    },
+    Band {
+        name: "F110W",
+        lower: "f110w",
+        camera: Camera::Ir,
+        zeropoint: 26.06,
+        rate_sigma: 1.26e-11,
+        exposures_s: &[799.2],
+        sky_per_s: 1.90,
+        crowd_median: 0.80,
+        standard_offset: 0.0,
+    },
+    Band {
+        name: "F160W",
+        lower: "f160w",
+        camera: Camera::Ir,
+        zeropoint: 24.69,
+        rate_sigma: 2.57e-11,
+        exposures_s: &[399.2, 399.2, 399.2, 499.2],
+        sky_per_s: 1.10,
+        crowd_median: 0.95,
+        standard_offset: 0.0,
+    },
 ];
 
 /// Bands in the alphabetical order of the blocks of `_st.fits`.
@@ -159,7 +219,11 @@ struct Line<'a> {
 impl Line<'_> {
     fn number(&self, column: usize) -> Result<f64, Error> {
         let cell = self.cells.get(column).copied().unwrap_or("");
-        cell.parse().map_err(|_| Error::Facts { table: self.table, line: self.line, what: format!("column {}: not a number: '{cell}'", column + 1) })
+        cell.parse().map_err(|_| Error::Facts {
+            table: self.table,
+            line: self.line,
+            what: format!("column {}: not a number: '{cell}'", column + 1),
+        })
     }
 }
 

@@ -229,8 +229,13 @@ fn build(facts: &Facts, corners: &[[[f64; 2]; 4]], at: usize, fact: &FieldFact) 
     let roll_deg = edge_angle_deg(corners[at]) + ROLL_FROM_IR_EDGE_DEG + if east { 180.0 } else { 0.0 };
     let wcs = Wcs { crval_deg: [fact.ra_deg, fact.dec_deg], roll_deg, centre_px: CENTRE_PX };
     let of_brick = |(_, other): &(usize, &FieldFact)| other.brick == fact.brick;
-    let gaps: Vec<(u8, Gap)> =
-        facts.fields.iter().enumerate().filter(of_brick).map(|(k, other)| (other.field, Gap::along(corners[k][1], corners[k][3]))).collect();
+    let gaps: Vec<(u8, Gap)> = facts
+        .fields
+        .iter()
+        .enumerate()
+        .filter(of_brick)
+        .map(|(k, other)| (other.field, Gap::along(corners[k][1], corners[k][3])))
+        .collect();
     let near = |other: &FieldFact| {
         let east = (other.ra_deg - fact.ra_deg) * fact.dec_deg.to_radians().cos();
         east.hypot(other.dec_deg - fact.dec_deg) < OVERLAP_DEG
@@ -284,7 +289,10 @@ fn density_grid(wcs: &Wcs, fact: &FieldFact, map: &[DensityFact]) -> (Vec<f64>, 
     let nearest = |x: f64, y: f64| {
         let distance = |at: &[f64; 2]| (at[0] - x).powi(2) + (at[1] - y).powi(2);
         let found = pixels.iter().min_by(|a, b| distance(&a.0).total_cmp(&distance(&b.0)));
-        found.map_or(fact.density_arcmin2, |(_, density)| if *density < 0.6 * fact.density_arcmin2 { fact.density_arcmin2 } else { *density })
+        found.map_or(
+            fact.density_arcmin2,
+            |(_, density)| if *density < 0.6 * fact.density_arcmin2 { fact.density_arcmin2 } else { *density },
+        )
     };
     let centre = |k: usize, middle: f64| middle - HALF_BOX_PX + (k as f64 + 0.5) * DENSITY_CELL_PX;
     let grid: Vec<f64> = (0..DENSITY_SIDE * DENSITY_SIDE)

@@ -350,7 +350,8 @@ impl Run<'_> {
         let exposures = exposures::of_field(survey, index, self.options.overlaps);
         let shared = self.shared(index, &field);
         let rows = shared.len() as u64 + self.population.owned(index) + u64::from(cepheid::is_field(&field));
-        let mut report = FieldReport { brick, field: number, rows, images: exposures.len() as u64, shared: shared.len() as u64, files: vec![] };
+        let mut report =
+            FieldReport { brick, field: number, rows, images: exposures.len() as u64, shared: shared.len() as u64, files: vec![] };
         let mut outputs = self.outputs(&field, &exposures, rows)?;
         let mut camp = Camp::new(&exposures);
         let mut noise = population::stream(self.options.seed, &field, population::PURPOSE_NOISE);
@@ -381,8 +382,9 @@ impl Run<'_> {
     }
 
     fn tell(&self, done: u64, rows: u64) {
-        if done % PROGRESS_STEP == 0 || done == rows {
-            let step = if done % PROGRESS_STEP == 0 { PROGRESS_STEP } else { done % PROGRESS_STEP };
+        let since = done % PROGRESS_STEP;
+        if since == 0 || done == rows {
+            let step = if since == 0 { PROGRESS_STEP } else { since };
             let sum = self.done.fetch_add(step, std::sync::atomic::Ordering::Relaxed) + step;
             (self.progress)(sum, self.options.objects);
         }
@@ -403,7 +405,13 @@ impl Run<'_> {
         }
         if self.options.products.phot {
             let path = out.join(phot_path(field.brick, field.field, self.options.gzip));
-            outputs.push(Output::table(Layout::Phot, path, &layouts::phot_columns(exposures.len()), rows, &layouts::phot_cards(exposures))?);
+            outputs.push(Output::table(
+                Layout::Phot,
+                path,
+                &layouts::phot_columns(exposures.len()),
+                rows,
+                &layouts::phot_cards(exposures),
+            )?);
         }
         Ok(outputs)
     }

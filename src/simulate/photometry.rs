@@ -15,8 +15,10 @@ use rand_distr::StandardNormal;
 
 /// The magnitude that stands for none.
 pub const NO_MAG: f32 = 99.999;
-/// The largest uncertainty that is printed, and the one of a star that has none.
+/// The uncertainty of a star that has none.
 pub const NO_ERR: f32 = 9.999;
+/// The largest uncertainty, sharpness, roundness or crowding that is printed.
+const LARGEST: f64 = 9.999;
 /// Flag of an image-chip that does not show the star: 1 (off the chip) and 8.
 pub const OFF_CHIP: i16 = 9;
 /// Density of the field where the noise was measured (brick 15, field 10).
@@ -142,7 +144,8 @@ fn object(combined: [Block; 6], single: Vec<Block>, rng: &mut impl Rng) -> Objec
     let seen = || combined.iter().filter(|block| block.raterr < 9999.0);
     let snr = seen().map(|block| f64::from(block.snr.max(0.0)).powi(2)).sum::<f64>().sqrt();
     let weights = seen().map(|block| f64::from(block.snr.max(0.1))).sum::<f64>().max(0.1);
-    let mean = |value: fn(&Block) -> f32| seen().map(|block| f64::from(value(block)) * f64::from(block.snr.max(0.1))).sum::<f64>() / weights;
+    let mean =
+        |value: fn(&Block) -> f32| seen().map(|block| f64::from(value(block)) * f64::from(block.snr.max(0.1))).sum::<f64>() / weights;
     Object {
         chi: decimals(mean(|block| block.chi), 2),
         snr: decimals(snr, 1),
@@ -231,9 +234,9 @@ impl<'a> Scene<'a> {
             sigma,
             chi: self.chi * (1.0 + 0.1 * normal(rng)).abs(),
             // DOLPHOT leaves the shape of a star without flux at zero.
-            sharp: if positive { sharp } else { 0.0 },
-            round: if positive { round } else { 0.0 },
-            crowd: if positive { (self.crowd * (1.0 + 0.1 * normal(rng))).abs() } else { 0.0 },
+            sharp: if positive { sharp.clamp(-LARGEST, LARGEST) } else { 0.0 },
+            round: if positive { round.clamp(-LARGEST, LARGEST) } else { 0.0 },
+            crowd: if positive { (self.crowd * (1.0 + 0.1 * normal(rng))).abs().min(LARGEST) } else { 0.0 },
             flag: flag(depth_px, star, rng),
         })
     }
@@ -330,7 +333,7 @@ impl Raw {
         let snr = decimals(self.rate / self.sigma, 1);
         let (vega, standard) = if self.rate > 0.0 {
             let mag = -2.5 * self.rate.log10();
-            *last_err = decimals((MAG_PER_PART * self.sigma / self.rate).min(9.999), 3);
+            *last_err = decimals((MAG_PER_PART * self.sigma / self.rate).min(LARGEST), 3);
             (decimals(mag, 3), decimals(mag + band.standard_offset, 3))
         } else {
             (NO_MAG, NO_MAG)
@@ -345,9 +348,9 @@ impl Raw {
             err: *last_err,
             chi: decimals(self.chi, 2),
             snr,
-            sharp: decimals(self.sharp.clamp(-9.999, 9.999), 3),
-            round: decimals(self.round.clamp(-9.999, 9.999), 3),
-            crowd: off_the_cut(decimals(self.crowd.min(9.999), 3)),
+            sharp: decimals(self.sharp, 3),
+            round: decimals(self.round, 3),
+            crowd: off_the_cut(decimals(self.crowd, 3)),
             flag: self.flag,
         }
     }
@@ -378,9 +381,8 @@ fn decimals(value: f64, places: usize) -> f32 {
 }
 
 /// Powers of ten from 0 to 22: all exact, so that mantissa / power is the correctly rounded decimal.
-const POWERS: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
-];
+const POWERS: [f64; 23] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22];
 
 /// Rounds to a number of significant digits.
 fn digits(value: f64, count: i32) -> f32 {

@@ -8,7 +8,8 @@
 //! plane gives F475W and F814W; F160W and F336W follow from them by the slope of the stellar locus (red clump: F814W - F160W
 //! = 1.0 at F475W - F814W = 1.9; tip of the giants: 2.5 at 4.5); F110W - F160W and F275W - F336W are then taken
 //! from the row of the IR or UV plane at that magnitude, at the rank that the star's colour has in its optical row. The
-//! planes hold stars that pass the good-star cuts, so a fifth of the stars is drawn fainter ([`FAINT_PART`]).
+//! planes hold stars that pass all six good-star cuts, the infrared ones too, and so lack the faint blue ones: two fifths of
+//! the stars are drawn fainter and bluer ([`FAINT_PART`]), which brings means and colours to those of the survey's bricks.
 
 use super::cepheid;
 use super::facts::{BrickCmds, Cmd, F110W, F160W, F275W, F336W, F475W, F814W, Facts};
@@ -17,8 +18,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 
-/// Part of the stars that lies below the limits of the colour-magnitude maps.
-const FAINT_PART: f64 = 0.20;
+/// Part of the stars that is fainter and bluer than the colour-magnitude maps say.
+const FAINT_PART: f64 = 0.4;
 
 /// What a star is in the truth table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -293,8 +294,11 @@ impl Planes {
 
     fn six_bands(&self, dice: &[f64; 7]) -> [f64; 6] {
         let rank = dice[1];
-        let (colour, f814w) = self.optical.draw(dice[0], rank, dice[2]);
-        let faint = if dice[3] < FAINT_PART { 0.4 - (1.0 - dice[3] / FAINT_PART).ln() * 0.8 } else { 0.0 };
+        let (mut colour, mut f814w) = self.optical.draw(dice[0], rank, dice[2]);
+        if dice[3] < FAINT_PART {
+            colour = (colour - 0.6).max(-0.2);
+            f814w += 0.7 - (1.0 - dice[3] / FAINT_PART).ln() * 0.5;
+        }
         let mut mags = [0.0; 6];
         mags[F814W] = f814w;
         mags[F475W] = f814w + colour;
@@ -303,7 +307,7 @@ impl Planes {
         mags[F336W] = mags[F475W] + ultraviolet_offset(colour) + 0.2 * (dice[5] - 0.5);
         let hot = colour < 0.8;
         mags[F275W] = mags[F336W] + if hot { self.ultraviolet.colour(mags[F336W], rank) } else { 0.5 + 0.8 * (colour - 0.4) };
-        mags.map(|mag| mag + faint)
+        mags
     }
 }
 

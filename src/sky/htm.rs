@@ -29,8 +29,7 @@ const MARGIN: f64 = 1e-8;
 const FAST_LEVEL: usize = 9;
 
 /// The octahedron's corners.
-const CORNERS: [Vector; 6] =
-    [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0], [0.0, 0.0, -1.0]];
+const CORNERS: [Vector; 6] = [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0], [0.0, 0.0, -1.0]];
 
 /// Corner numbers of the level-0 triangles S0..S3, N0..N3, whose ids are 8..=15.
 const ROOTS: [[usize; 3]; 8] = [[1, 5, 2], [2, 5, 3], [3, 5, 4], [4, 5, 1], [1, 0, 4], [4, 0, 3], [3, 0, 2], [2, 0, 1]];
@@ -66,12 +65,18 @@ pub fn trixel_vertices_deg(id: u64) -> Option<[(f64, f64); 3]> {
 /// Remembers a level-9 triangle, for positions that come in clusters: most stay in it and need three dot products.
 #[derive(Debug, Clone, Default)]
 pub struct HtmCursor {
+    /// The triangle remembered and the planes of its sides; all zero, which holds nothing, at first.
     id: i32,
-    /// The planes of the sides of `id`, once two positions running fell into it.
-    sides: Option<[Vector; 3]>,
+    sides: [Vector; 3],
+    /// The triangle of the last position outside it, and how many such positions have shared it.
+    other: i32,
+    others: u32,
 }
 
 impl HtmCursor {
+    /// Positions that another triangle must hold before it is remembered: on scattered positions that never happens.
+    const PATIENCE: u32 = 4;
+
     pub fn new() -> Self {
         Self::default()
     }
@@ -81,16 +86,19 @@ impl HtmCursor {
         self.id9(vector::unit(ra_deg, dec_deg))
     }
 
+    #[inline]
     pub(super) fn id9(&mut self, p: Vector) -> i32 {
         // 1e-13 from each side: deep enough inside that the rule cannot choose another triangle at any level
-        if self.sides.is_some_and(|sides| sides.iter().all(|side| vector::dot(*side, p) > 1e-13)) {
-            return self.id;
-        }
+        let [a, b, c] = self.sides.map(|side| vector::dot(side, p));
+        if a.min(b).min(c) > 1e-13 { self.id } else { self.outside(p) }
+    }
+
+    fn outside(&mut self, p: Vector) -> i32 {
         let id = id9(p);
-        if id != self.id {
-            *self = Self { id, sides: None };
-        } else if self.sides.is_none() {
-            self.sides = Some(sides(vertices(id as u64)));
+        self.others = if id == self.other { self.others + 1 } else { 1 };
+        self.other = id;
+        if self.others >= Self::PATIENCE {
+            (self.id, self.sides, self.others) = (id, sides(vertices(id as u64)), 0);
         }
         id
     }
@@ -163,48 +171,42 @@ static LENGTHS: LazyLock<Vec<[f64; 3]>> = LazyLock::new(|| {
 });
 
 /// The level-9 id by corner coordinates; `None` where a decision is too close.
+///
+/// No branch depends on the position before the last line: random ones would be guessed wrong at every level.
 #[inline]
 fn id9_fast(p: Vector) -> Option<i32> {
     let root = octant(p);
     let mut b = ROOTS[root].map(|corner| p[AXES[corner]].abs());
-    // written so that NaN fails too
-    if !(b[0] > MARGIN && b[1] > MARGIN && b[2] > MARGIN) {
-        return None;
-    }
-    let lengths = LENGTHS.as_slice();
+    let mut closest = b[0].min(b[1]).min(b[2]);
     let (mut path, mut level_start) = (0, 0);
+    let lengths = LENGTHS.as_slice();
     for level in 0..FAST_LEVEL - 1 {
-        let child = child_of(b)?;
+        let (child, distance) = child_of(b);
+        closest = closest.min(distance);
         b = coordinates_in_child(b, child, lengths[level_start + path]);
         path = 4 * path + child;
         level_start += 1 << (2 * level);
     }
-    let last = child_of(b)?;
-    Some((((8 + root) << (2 * FAST_LEVEL)) + 4 * path + last) as i32)
+    let (last, distance) = child_of(b);
+    let id = ((8 + root) << (2 * FAST_LEVEL)) + 4 * path + last;
+    (closest.min(distance) > MARGIN).then_some(id as i32)
 }
 
-/// The child that clearly holds a point, if one does.
+/// The child that holds a point, and how far the point is from where another one would.
 #[inline]
-fn child_of([b0, b1, b2]: Vector) -> Option<usize> {
+fn child_of([b0, b1, b2]: Vector) -> (usize, f64) {
+    // at most one of them is positive: their sums in pairs are -2 b
     let (d0, d1, d2) = (b0 - b1 - b2, b1 - b0 - b2, b2 - b0 - b1);
-    let nearest = d0.max(d1).max(d2);
-    if nearest < -MARGIN {
-        Some(3)
-    } else if nearest > MARGIN {
-        Some(if d0 > 0.0 { 0 } else { 2 - usize::from(d1 > 0.0) })
-    } else {
-        None
-    }
+    let child = 3 - 3 * usize::from(d0 > 0.0) - 2 * usize::from(d1 > 0.0) - usize::from(d2 > 0.0);
+    (child & 3, d0.max(d1).max(d2).abs())
 }
 
 /// From p = b0 v0 + b1 v1 + b2 v2 to the corners of a child, `n` being the lengths of the sums of two corners:
 /// with w2 = (v0 + v1) / n2 and so on, p = (b0 - b1 - b2) v0 + b1 n2 w2 + b2 n1 w1 for child 0.
 #[inline]
 fn coordinates_in_child([b0, b1, b2]: Vector, child: usize, [n0, n1, n2]: [f64; 3]) -> Vector {
-    match child {
-        0 => [b0 - b1 - b2, b1 * n2, b2 * n1],
-        1 => [b1 - b0 - b2, b2 * n0, b0 * n2],
-        2 => [b2 - b0 - b1, b0 * n1, b1 * n0],
-        _ => [(b1 + b2 - b0) * (0.5 * n0), (b0 + b2 - b1) * (0.5 * n1), (b0 + b1 - b2) * (0.5 * n2)],
-    }
+    let (d0, d1, d2) = (b0 - b1 - b2, b1 - b0 - b2, b2 - b0 - b1);
+    let children =
+        [[d0, b1 * n2, b2 * n1], [d1, b2 * n0, b0 * n2], [d2, b0 * n1, b1 * n0], [d0 * (-0.5 * n0), d1 * (-0.5 * n1), d2 * (-0.5 * n2)]];
+    children[child]
 }
