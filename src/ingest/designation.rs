@@ -22,6 +22,11 @@ impl Designation {
         self.ra << 28 | self.dec << 1 | u64::from(self.negative)
     }
 
+    /// The designation of a [`Designation::tie`].
+    pub fn of_tie(tie: u64) -> Designation {
+        Designation { ra: tie >> 28, dec: (tie >> 1) & ((1 << 27) - 1), negative: tie & 1 == 1 }
+    }
+
     /// The rounded position in degrees.
     pub fn position_deg(&self) -> (f64, f64) {
         let dec = self.dec as f64 / 1e6;
@@ -49,23 +54,38 @@ fn round(value: f64, scale: f64, digits: usize) -> u64 {
     (scaled + 0.5).floor() as u64
 }
 
-/// `value` with `digits` decimals.
-fn write_fixed(value: u64, digits: usize, out: &mut Vec<u8>) {
+/// Decimal digits of 00 to 99.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut i = 0;
+    while i < 100 {
+        pairs[i] = [b'0' + (i / 10) as u8, b'0' + (i % 10) as u8];
+        i += 1;
+    }
+    pairs
+};
+
+/// `value / 10^decimals` with `decimals` decimals.
+fn write_fixed(value: u64, decimals: usize, out: &mut Vec<u8>) {
     let mut text = [b'0'; 20];
     let mut at = text.len();
-    let mut rest = value;
-    let mut written = 0;
-    while rest > 0 || written <= digits {
-        if written == digits {
-            at -= 1;
-            text[at] = b'.';
-        }
-        at -= 1;
-        text[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        written += 1;
+    let mut rest = value as u32;
+    debug_assert_eq!(u64::from(rest), value, "360 degrees in 1e-7 fit into 32 bits");
+    while rest >= 100 {
+        at -= 2;
+        text[at..at + 2].copy_from_slice(&PAIRS[(rest % 100) as usize]);
+        rest /= 100;
     }
-    out.extend_from_slice(&text[at..]);
+    at -= 2;
+    text[at..at + 2].copy_from_slice(&PAIRS[rest as usize]);
+    let point = text.len() - decimals;
+    // at least one digit before the point, none of them a leading zero
+    while at < point - 1 && text[at] == b'0' {
+        at += 1;
+    }
+    out.extend_from_slice(&text[at.min(point - 1)..point]);
+    out.push(b'.');
+    out.extend_from_slice(&text[point..]);
 }
 
 /// A uniform number in [0, 100) that depends on `tie` only: the 24 upper bits of a mixed word.
@@ -109,6 +129,8 @@ mod tests {
         #[test]
         fn designations_are_what_printf_writes(ra in 0.0f64..360.0, dec in -90.0f64..90.0) {
             prop_assert_eq!(text(ra, dec), format!("PHAT_{:.7}{:+.6}", ra, dec));
+            let designation = Designation::new(ra, dec);
+            prop_assert_eq!(Designation::of_tie(designation.tie()), designation);
         }
 
         #[test]

@@ -4,7 +4,7 @@
 //! of one width are one operation. There is no trait object and no allocation per value: `BinaryCopyInWriter`, which
 //! has both, took five times the CPU for the same rows (`docs` of `brickyard bench load`).
 
-use super::designation::Designation;
+use super::chunk::Chunk;
 use crate::format::layout::RawKind;
 use crate::schema::DataType;
 use crate::sky::index::SkyIds;
@@ -18,7 +18,6 @@ pub const COPY_TRAILER: &[u8] = b"\xff\xff";
 pub struct Context<'a> {
     pub row: &'a [u8],
     pub ids: SkyIds,
-    pub designation: Designation,
     pub random_id: f32,
     /// The objid field: length word and text.
     pub objid: &'a [u8],
@@ -98,7 +97,19 @@ impl Number {
     }
 
     /// As a float; NaN for null.
+    #[inline]
     pub fn float(&self, row: &[u8]) -> f64 {
+        if self.scale == 1.0 && self.zero == 0.0 {
+            match self.kind {
+                RawKind::Float => return f64::from(f32::from_be_bytes(bytes(row, self.offset))),
+                RawKind::Double => return f64::from_be_bytes(bytes(row, self.offset)),
+                _ => {}
+            }
+        }
+        self.float_of_any(row)
+    }
+
+    fn float_of_any(&self, row: &[u8]) -> f64 {
         match self.read(row) {
             Value::Float(v) => v,
             Value::Int(v) => v as f64,
@@ -107,6 +118,7 @@ impl Number {
     }
 }
 
+#[inline]
 fn bytes<const N: usize>(row: &[u8], offset: usize) -> [u8; N] {
     let mut out = [0; N];
     out.copy_from_slice(&row[offset..offset + N]);
@@ -136,6 +148,8 @@ pub enum Op {
     Copy2 { offset: usize, count: usize },
     Copy4 { offset: usize, count: usize },
     Copy8 { offset: usize, count: usize },
+    /// `count` neighbouring logicals as smallints; `column` is the first's.
+    Logicals { offset: usize, count: usize, column: u16 },
     /// A whole field: length word and value, or the -1 of NULL.
     Constant(Box<[u8]>),
     /// A number converted to the column's type.
@@ -152,15 +166,17 @@ pub enum Op {
     Array { elements: Box<[Number]>, to: DataType, plain: bool, column: u16 },
 }
 
-/// Runs the operations: appends the fields of one row (without the field count) to `out`.
-pub fn run(ops: &[Op], context: &Context<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+/// Runs the operations: appends the fields of one row (without the field count) to `out`, which has room for
+/// [`widest`] bytes.
+pub fn run(ops: &[Op], context: &Context<'_>, out: &mut Chunk) -> Result<(), Fault> {
     let row = context.row;
     for op in ops {
         match op {
             Op::Copy2 { offset, count } => copy::<2, 6>(&row[*offset..offset + 2 * count], out),
             Op::Copy4 { offset, count } => copy::<4, 8>(&row[*offset..offset + 4 * count], out),
             Op::Copy8 { offset, count } => copy::<8, 12>(&row[*offset..offset + 8 * count], out),
-            Op::Constant(field) => out.extend_from_slice(field),
+            Op::Logicals { offset, count, column } => put_logicals(&row[*offset..offset + count], *column, out)?,
+            Op::Constant(field) => out.put(field),
             Op::Convert { number, to, nulls, undefined, column } => {
                 let value = null_listed(number.read(row), nulls, number.kind);
                 put(value, *to, *undefined, *column, out)?;
@@ -172,20 +188,20 @@ pub fn run(ops: &[Op], context: &Context<'_>, out: &mut Vec<u8>) -> Result<(), F
                     SkyColumn::Ring256 => context.ids.ring256,
                     SkyColumn::Nest4096 => context.ids.nest4096,
                 };
-                field(&id.to_be_bytes(), out);
+                put_word(id.to_be_bytes(), out);
             }
-            Op::Objid => out.extend_from_slice(context.objid),
-            Op::RandomId => field(&context.random_id.to_be_bytes(), out),
+            Op::Objid => out.put(context.objid),
+            Op::RandomId => put_word(context.random_id.to_be_bytes(), out),
             Op::Difference { a, b, undetected } => {
                 let (a, b) = (a.float(row) as f32, b.float(row) as f32);
                 let difference = if a == *undetected || b == *undetected { *undetected } else { a - b };
-                field(&difference.to_be_bytes(), out);
+                put_word(difference.to_be_bytes(), out);
             }
             Op::GoodStar { snr, sharp, crowd, vega, snr_min, sharp2_max, crowd_max, undetected } => {
                 let read = |n: &Number| n.float(row) as f32;
                 let sharp = read(sharp);
                 let good = read(snr) >= *snr_min && sharp * sharp < *sharp2_max && read(crowd) < *crowd_max || read(vega) == *undetected;
-                field(&i16::from(good).to_be_bytes(), out);
+                out.field(&i16::from(good).to_be_bytes());
             }
             Op::Array { elements, to, plain, column } => put_array(elements, *to, *plain, row, *column, out)?,
         }
@@ -193,22 +209,35 @@ pub fn run(ops: &[Op], context: &Context<'_>, out: &mut Vec<u8>) -> Result<(), F
     Ok(())
 }
 
-/// A field of fixed width: its length word and its bytes.
-pub fn field(value: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(&(value.len() as u32).to_be_bytes());
-    out.extend_from_slice(value);
-}
-
 pub const NULL_FIELD: [u8; 4] = (-1i32).to_be_bytes();
 
+/// A field of four bytes.
+#[inline]
+fn put_word(value: [u8; 4], out: &mut Chunk) {
+    let [a, b, c, d] = value;
+    *out.array() = [0, 0, 0, 4, a, b, c, d];
+}
+
 /// Values of N bytes as fields of M = N + 4.
-fn copy<const N: usize, const M: usize>(values: &[u8], out: &mut Vec<u8>) {
-    let start = out.len();
-    out.resize(start + values.len() / N * M, 0);
-    for (target, value) in out[start..].as_chunks_mut::<M>().0.iter_mut().zip(values.as_chunks::<N>().0) {
-        target[..4].copy_from_slice(&(N as u32).to_be_bytes());
-        target[4..].copy_from_slice(value);
+#[inline]
+fn copy<const N: usize, const M: usize>(values: &[u8], out: &mut Chunk) {
+    let fields = out.slot(values.len() / N * M);
+    for (field, value) in fields.as_chunks_mut::<M>().0.iter_mut().zip(values.as_chunks::<N>().0) {
+        field[..4].copy_from_slice(&(N as u32).to_be_bytes());
+        field[4..].copy_from_slice(value);
     }
+}
+
+fn put_logicals(values: &[u8], column: u16, out: &mut Chunk) -> Result<(), Fault> {
+    for (i, value) in values.iter().enumerate() {
+        let flag = match value {
+            b'T' => 1,
+            b'F' => 0,
+            _ => return Err(Fault::Null { column: column + i as u16 }),
+        };
+        *out.array() = [0, 0, 0, 2, 0, flag];
+    }
+    Ok(())
 }
 
 /// Null if the manifest lists the value; float columns compare in their own precision.
@@ -221,10 +250,10 @@ fn null_listed(value: Value, nulls: &[f64], kind: RawKind) -> Value {
     }
 }
 
-fn put(value: Value, to: DataType, undefined: Undefined, column: u16, out: &mut Vec<u8>) -> Result<(), Fault> {
+fn put(value: Value, to: DataType, undefined: Undefined, column: u16, out: &mut Chunk) -> Result<(), Fault> {
     let value = match (value, undefined) {
         (Value::Null, Undefined::Null) => {
-            out.extend_from_slice(&NULL_FIELD);
+            out.put(&NULL_FIELD);
             return Ok(());
         }
         (Value::Null, Undefined::Reject) => return Err(Fault::Null { column }),
@@ -233,7 +262,7 @@ fn put(value: Value, to: DataType, undefined: Undefined, column: u16, out: &mut 
     };
     let mut buffer = [0; 8];
     let width = narrow(value, to, &mut buffer).ok_or(Fault::Overflow { column })?;
-    field(&buffer[..width], out);
+    out.field(&buffer[..width]);
     Ok(())
 }
 
@@ -268,42 +297,34 @@ fn narrow(value: Value, to: DataType, out: &mut [u8; 8]) -> Option<usize> {
     to.width()
 }
 
-fn put_text(cell: &[u8], undefined: Undefined, column: u16, out: &mut Vec<u8>) -> Result<(), Fault> {
+fn put_text(cell: &[u8], undefined: Undefined, column: u16, out: &mut Chunk) -> Result<(), Fault> {
     let end = cell.iter().position(|&b| b == 0).unwrap_or(cell.len());
     // an all-NUL cell is FITS's undefined string, blanks at the end do not count (FITS 4.0, section 7.3.3.1)
-    if end == 0 && !cell.is_empty() {
-        match undefined {
-            Undefined::Null => {
-                out.extend_from_slice(&NULL_FIELD);
-                return Ok(());
-            }
-            Undefined::Reject | Undefined::Sentinel(_) => {
-                field(b"", out);
-                return Ok(());
-            }
-        }
+    if end == 0 && !cell.is_empty() && undefined == Undefined::Null {
+        out.put(&NULL_FIELD);
+        return Ok(());
     }
     let text = std::str::from_utf8(&cell[..end]).map_err(|_| Fault::Text { column })?;
-    field(text.trim_end_matches(' ').as_bytes(), out);
+    out.field(text.trim_end_matches(' ').as_bytes());
     Ok(())
 }
 
 /// PostgreSQL's array: dimensions, has-null flag, element oid, length, lower bound, elements as fields.
-fn put_array(elements: &[Number], to: DataType, plain: bool, row: &[u8], column: u16, out: &mut Vec<u8>) -> Result<(), Fault> {
+fn put_array(elements: &[Number], to: DataType, plain: bool, row: &[u8], column: u16, out: &mut Chunk) -> Result<(), Fault> {
     let start = out.len();
-    out.extend_from_slice(&[0; 4]);
+    out.put(&[0; 4]);
     for word in [i32::from(!elements.is_empty()), 0, to.oid() as i32] {
-        out.extend_from_slice(&word.to_be_bytes());
+        out.put(&word.to_be_bytes());
     }
     if !elements.is_empty() {
-        out.extend_from_slice(&(elements.len() as i32).to_be_bytes());
-        out.extend_from_slice(&1i32.to_be_bytes());
+        out.put(&(elements.len() as i32).to_be_bytes());
+        out.put(&1i32.to_be_bytes());
     }
     let mut has_null = false;
     for number in elements {
         if plain {
             let width = number.kind.bytes(1);
-            field(&row[number.offset..number.offset + width], out);
+            out.field(&row[number.offset..number.offset + width]);
             continue;
         }
         let value = number.read(row);
@@ -311,26 +332,28 @@ fn put_array(elements: &[Number], to: DataType, plain: bool, row: &[u8], column:
         put(value, to, Undefined::Null, column, out)?;
     }
     if has_null {
-        out[start + 8..start + 12].copy_from_slice(&1i32.to_be_bytes());
+        out.patch(start + 8, 1);
     }
-    let length = (out.len() - start - 4) as u32;
-    out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+    out.patch(start, (out.len() - start - 4) as i32);
     Ok(())
 }
 
-/// The most bytes that the fields of a row can take, to see whether a chunk has room.
+/// The most bytes that the fields of a row can take.
 pub fn widest(ops: &[Op]) -> usize {
     ops.iter()
         .map(|op| match op {
-            Op::Copy2 { count, .. } => 6 * count,
+            Op::Copy2 { count, .. } | Op::Logicals { count, .. } => 6 * count,
             Op::Copy4 { count, .. } => 8 * count,
             Op::Copy8 { count, .. } => 12 * count,
             Op::Constant(field) => field.len(),
             Op::Convert { .. } => 12,
             Op::Text { width, .. } => 4 + width,
             Op::Sky(_) | Op::RandomId | Op::Difference { .. } | Op::GoodStar { .. } => 8,
-            Op::Objid => 64,
+            Op::Objid => MAX_OBJID,
             Op::Array { elements, .. } => 24 + 12 * elements.len(),
         })
         .sum()
 }
+
+/// Bytes of the longest objid field: length word, prefix, 12 and 10 characters of the position.
+pub const MAX_OBJID: usize = 128;

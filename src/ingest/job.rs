@@ -4,8 +4,9 @@
 //! thread of its own while the chunks before are being sent, so that the server is never waited for by anything but
 //! itself. One connection is enough: two into one table gave no gain on 2 cores (measured, `bench load`).
 
-use super::coverage::{Coverage, ranges};
 use super::designation::{Designation, random_id};
+use super::chunk::{Chunk, Pool};
+use super::coverage::{Coverage, ranges};
 use super::encode::{self, COPY_HEADER, COPY_TRAILER, Context};
 use super::files::Task;
 use super::ledger::{self, Entry, Line};
@@ -31,7 +32,9 @@ use tokio::sync::mpsc;
 /// kernel copy it, below malloc's mmap threshold.
 const CHUNK_BYTES: usize = 96 << 10;
 /// Chunks between encoder and connection.
-const CHUNKS: usize = 4;
+const CHUNKS: usize = 8;
+/// Rows between two words to the progress bar.
+const TELL_ROWS: u64 = 4096;
 /// Bytes of rows read at a time.
 const READ_BYTES: usize = 512 << 10;
 
@@ -529,28 +532,49 @@ impl Encoder<'_> {
         let table = &self.plan.manifest.table;
         let dir = &self.prepared.scratch_dir;
         let mut out = Encoded { counts: Counts::default(), duplicates: Spool::new(dir), rejects: Spool::new(dir) };
-        let mut chunk = Vec::with_capacity(CHUNK_BYTES + (CHUNK_BYTES >> 2));
-        chunk.extend_from_slice(COPY_HEADER);
+        let room = self.row_room();
+        let pool = Pool::new(CHUNK_BYTES.max(4 * room));
+        let mut chunk = pool.chunk();
+        chunk.put(COPY_HEADER);
         if self.plan.manifest.rows == RowsOf::Blocks {
-            self.blocks(&mut chunk, &mut out);
+            self.blocks(&pool, &mut chunk, &mut out);
         } else {
             for (row, reason) in &self.prepared.rejects {
                 out.counts.rejected += 1;
                 out.rejects.push(&reject_row(&table.full_name(), &self.path, *row, reason))?;
             }
-            self.rows(&mut chunk, &mut out)?;
+            self.rows(&pool, &mut chunk, &mut out)?;
         }
-        chunk.extend_from_slice(COPY_TRAILER);
-        drop(self.sender.blocking_send(chunk.into()));
+        self.make_room(&pool, &mut chunk, room);
+        chunk.put(COPY_TRAILER);
+        drop(self.sender.blocking_send(pool.send(chunk)));
         Ok(out)
     }
 
+    /// The most bytes of one row, with what a duplicate has more.
+    fn row_room(&self) -> usize {
+        let widest = self.plan.programs.iter().map(|p| encode::widest(p)).max().unwrap_or(0);
+        widest + self.path.len() + 64
+    }
+
+    /// Sends the chunk and takes another if it has no room for `room` bytes; false when nobody takes chunks any more.
+    fn make_room(&self, pool: &Pool, chunk: &mut Chunk, room: usize) -> bool {
+        if chunk.room() >= room {
+            return true;
+        }
+        let full = std::mem::replace(chunk, pool.chunk());
+        self.sender.blocking_send(pool.send(full)).is_ok()
+    }
+
     /// One row per block of the file.
-    fn blocks(&self, chunk: &mut Vec<u8>, out: &mut Encoded) {
+    fn blocks(&self, pool: &Pool, chunk: &mut Chunk, out: &mut Encoded) {
+        let room = self.row_room();
         for program in &self.plan.programs {
-            let context =
-                Context { row: &[], ids: index::ids(0.0, 0.0), designation: Designation::new(0.0, 0.0), random_id: 0.0, objid: &[] };
-            chunk.extend_from_slice(&(self.plan.manifest.table.columns.len() as u16).to_be_bytes());
+            if !self.make_room(pool, chunk, room) {
+                return; // the COPY failed and reports it itself
+            }
+            let context = Context { row: &[], ids: Default::default(), random_id: 0.0, objid: &[] };
+            chunk.put(&(self.plan.manifest.table.columns.len() as u16).to_be_bytes());
             // block rows are constants, which cannot fail
             if encode::run(program, &context, chunk).is_ok() {
                 out.counts.loaded += 1;
@@ -558,65 +582,64 @@ impl Encoder<'_> {
         }
     }
 
-    fn rows(&self, chunk: &mut Vec<u8>, out: &mut Encoded) -> std::io::Result<()> {
+    fn rows(&self, pool: &Pool, chunk: &mut Chunk, out: &mut Encoded) -> std::io::Result<()> {
         let (Some(sorted), Some((ra, dec))) = (&self.prepared.sorted, self.plan.position) else { return Ok(()) };
         let columns = &self.plan.manifest.table.columns;
         let field_count = (columns.len() as u16).to_be_bytes();
-        let keep_duplicates = (columns.len() as u16 + 2).to_be_bytes();
+        let with_origin = (columns.len() as u16 + 2).to_be_bytes();
+        let room = self.row_room();
+        let needs_ids = self.plan.programs.iter().flatten().any(|op| matches!(op, encode::Op::Sky(_)));
         let mut reader = sorted.reader()?;
-        let mut objid = Vec::with_capacity(64);
+        let mut objid = Vec::with_capacity(encode::MAX_OBJID);
         let mut indexer = index::Indexer::default();
-        let (mut last_kept, mut sent) = (None, 0);
+        let (mut last_kept, mut told) = (None, 0);
         while let Some((key, row)) = reader.next()? {
-            let (ra, dec) = (ra.float(row), dec.float(row));
-            let designation = Designation::new(ra, dec);
+            let ids = if needs_ids { indexer.ids(ra.float(row), dec.float(row)) } else { Default::default() };
             objid.clear();
             objid.extend_from_slice(&[0; 4]);
-            designation.write(&self.plan.prefix, &mut objid);
+            Designation::of_tie(key.tie).write(&self.plan.prefix, &mut objid);
             let length = (objid.len() as u32 - 4).to_be_bytes();
             objid[..4].copy_from_slice(&length);
-            let context = Context { row, ids: indexer.ids(ra, dec), designation, random_id: random_id(key.tie), objid: &objid };
+            let context = Context { row, ids, random_id: random_id(key.tie), objid: &objid };
             let met_before = self.plan.keyed && (last_kept == Some(key.tie) || self.known.binary_search(&key.tie).is_ok());
             for program in &self.plan.programs {
+                if !self.make_room(pool, chunk, room) {
+                    return Ok(()); // the COPY failed and reports it itself
+                }
                 let start = chunk.len();
-                chunk.extend_from_slice(if met_before { &keep_duplicates } else { &field_count });
+                chunk.put(if met_before { &with_origin } else { &field_count });
                 if let Err(fault) = encode::run(program, &context, chunk) {
                     chunk.truncate(start);
                     out.counts.rejected += 1;
                     let reason = fault.describe(columns);
                     out.rejects.push(&reject_row(&self.plan.manifest.table.full_name(), &self.path, key.row + 1, &reason))?;
                 } else if met_before {
-                    encode::field(self.path.as_bytes(), chunk);
-                    encode::field(&(key.row as i64 + 1).to_be_bytes(), chunk);
+                    chunk.field(self.path.as_bytes());
+                    chunk.field(&(key.row as i64 + 1).to_be_bytes());
                     out.counts.duplicate += 1;
-                    out.duplicates.push(&chunk[start..])?;
+                    out.duplicates.push(chunk.since(start))?;
                     chunk.truncate(start);
                 } else {
                     last_kept = Some(key.tie);
                     out.counts.loaded += 1;
                 }
             }
-            if chunk.len() >= CHUNK_BYTES {
-                let full = std::mem::replace(chunk, Vec::with_capacity(CHUNK_BYTES + (CHUNK_BYTES >> 2)));
-                if self.sender.blocking_send(full.into()).is_err() {
-                    return Ok(()); // the COPY failed and reports it itself
-                }
-                self.progress.tell(Event::Copied { rows: out.counts.loaded - sent });
-                sent = out.counts.loaded;
+            if out.counts.loaded - told >= TELL_ROWS {
+                self.progress.tell(Event::Copied { rows: out.counts.loaded - told });
+                told = out.counts.loaded;
             }
         }
-        self.progress.tell(Event::Copied { rows: out.counts.loaded - sent });
+        self.progress.tell(Event::Copied { rows: out.counts.loaded - told });
         Ok(())
     }
 }
 
 /// A row of brickyard.reject.
 fn reject_row(table: &str, path: &str, row: u64, reason: &str) -> Vec<u8> {
-    let mut out = Vec::new();
-    out.extend_from_slice(&4u16.to_be_bytes());
-    encode::field(table.as_bytes(), &mut out);
-    encode::field(path.as_bytes(), &mut out);
-    encode::field(&(row as i64).to_be_bytes(), &mut out);
-    encode::field(reason.as_bytes(), &mut out);
+    let mut out = 4u16.to_be_bytes().to_vec();
+    for value in [table.as_bytes(), path.as_bytes(), &(row as i64).to_be_bytes(), reason.as_bytes()] {
+        out.extend_from_slice(&(value.len() as u32).to_be_bytes());
+        out.extend_from_slice(value);
+    }
     out
 }

@@ -9,6 +9,7 @@
 //! Memory: two sort buffers ([`sort::RUN_BYTES`]) and a few COPY chunks, whatever the size of the file; plus 8 bytes
 //! for each row of earlier files that lies where the new file may hold the same objects.
 
+pub mod chunk;
 pub mod coverage;
 pub mod designation;
 pub mod encode;

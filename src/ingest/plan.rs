@@ -1,6 +1,6 @@
 //! Binds a manifest to one open file: every fault at once, or the operations that make the table's rows.
 
-use super::encode::{NULL_FIELD, Number, Op, SkyColumn, Undefined, field};
+use super::encode::{MAX_OBJID, NULL_FIELD, Number, Op, SkyColumn, Undefined};
 use super::manifest::{Blocks, ExposureField, Manifest, Origin, RowsOf};
 use super::transform::Transform;
 use crate::format::layout::{Layout, RawColumn, RawKind};
@@ -21,8 +21,6 @@ pub struct Plan {
     pub keyed: bool,
     /// What the objid begins with.
     pub prefix: Vec<u8>,
-    /// The table column with NESTED 4096 ids, by which known rows are found.
-    pub cell_column: Option<String>,
     /// `brick=1,field=18`: the rows that this file is; empty where the manifest does not say.
     pub scope: Vec<(String, String)>,
     /// Columns of the file that nothing uses.
@@ -69,13 +67,13 @@ pub fn bind(manifest: &Manifest, source: &Source, path: &Path, captures: &BTreeM
     let position = binder.position();
     let programs = binder.programs();
     let scope = binder.scope();
-    let (keyed, prefix, cell_column) = binder.identity();
+    let (keyed, prefix) = binder.identity();
     if !binder.faults.is_empty() {
         binder.faults.dedup();
         return Err(binder.faults);
     }
     let unused = binder.unused();
-    Ok(Plan { manifest: manifest.clone(), programs, position, keyed, prefix, cell_column, scope, unused })
+    Ok(Plan { manifest: manifest.clone(), programs, position, keyed, prefix, scope, unused })
 }
 
 /// The `.columns` file beside a `_phot.fits` whose header does not name its exposures.
@@ -318,6 +316,9 @@ impl Binder<'_> {
             return Some(Op::Text { offset: raw.offset, width: raw.repeat, undefined, column: at });
         }
         let number = number_at(raw, 0);
+        if raw.kind == RawKind::Logical && column.datatype == DataType::Smallint && undefined == Undefined::Reject && raw.repeat == 1 && origin.nulls.is_empty() {
+            return Some(Op::Logicals { offset: raw.offset, count: 1, column: at });
+        }
         let plain = is_plain(&number, column.datatype) && origin.nulls.is_empty();
         if column.array {
             let elements: Vec<Number> = (0..raw.repeat).map(|i| number_at(raw, i)).collect();
@@ -401,9 +402,8 @@ impl Binder<'_> {
         };
         match encoded.filter(|_| !column.array) {
             Some(value) => {
-                let mut bytes = Vec::with_capacity(4 + value.len());
-                field(&value, &mut bytes);
-                Some(Op::Constant(bytes.into()))
+                let length = (value.len() as u32).to_be_bytes();
+                Some(Op::Constant([&length[..], &value].concat().into()))
             }
             None => {
                 self.fault(format!("{text:?} is not a value of table column {} ({})", column.name, column.datatype.postgres()));
@@ -425,13 +425,17 @@ impl Binder<'_> {
         scope
     }
 
-    fn identity(&self) -> (bool, Vec<u8>, Option<String>) {
-        let with = |t: Transform| self.manifest.columns.iter().find(move |(_, o)| o.transform == Some(t));
-        let objid = with(Transform::Objid);
+    /// Is the key the objid, and what does it begin with?
+    fn identity(&mut self) -> (bool, Vec<u8>) {
+        let objid = self.manifest.columns.iter().find(|(_, o)| o.transform == Some(Transform::Objid));
+        let Some((name, origin)) = objid else { return (false, Vec::new()) };
         let key = &self.manifest.table.key;
-        let keyed = objid.is_some_and(|(name, _)| key.len() == 1 && key[0] == *name);
-        let prefix = objid.and_then(|(_, o)| o.with.get("prefix")?.as_str().map(|s| s.as_bytes().to_vec())).unwrap_or_default();
-        (keyed, prefix, with(Transform::Nest4096).map(|(name, _)| name.clone()))
+        let prefix = origin.with.get("prefix").and_then(toml::Value::as_str).unwrap_or_default().as_bytes().to_vec();
+        let keyed = key.len() == 1 && key[0] == *name;
+        if prefix.len() > MAX_OBJID / 2 {
+            self.fault(format!("columns.{name}: the prefix is longer than {} bytes", MAX_OBJID / 2));
+        }
+        (keyed, prefix)
     }
 
     fn unused(&self) -> Vec<String> {
@@ -487,6 +491,7 @@ fn coalesce(ops: Vec<Op>) -> Vec<Op> {
             (Some(Op::Copy2 { offset, count }), Op::Copy2 { offset: next, count: n }) if *offset + 2 * *count == *next => *count += n,
             (Some(Op::Copy4 { offset, count }), Op::Copy4 { offset: next, count: n }) if *offset + 4 * *count == *next => *count += n,
             (Some(Op::Copy8 { offset, count }), Op::Copy8 { offset: next, count: n }) if *offset + 8 * *count == *next => *count += n,
+            (Some(Op::Logicals { offset, count, .. }), Op::Logicals { offset: next, count: n, .. }) if *offset + *count == *next => *count += n,
             (Some(Op::Constant(before)), Op::Constant(more)) => *before = [&before[..], &more[..]].concat().into(),
             _ => joined.push(op),
         }
