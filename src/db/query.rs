@@ -2,7 +2,7 @@
 //!
 //! The statement is prepared first, so that column names and types are known before the first row. Values are
 //! decoded from PostgreSQL's binary wire format straight into Arrow builders: each value is one slice and one
-//! `match` on the column's [`Wire`] format, with no trait object and no intermediate value.
+//! `match` on the column's `Wire` format, with no trait object and no intermediate value.
 //!
 //! Memory: a batch has at most 8,192 rows and about 4 MiB; the next one is read only when the last one was taken,
 //! and the server waits on the socket meanwhile. The [`Client`] must live as long as the stream is read.
