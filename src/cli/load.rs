@@ -109,7 +109,8 @@ pub fn scratch_dir(config: &Config) -> anyhow::Result<std::path::PathBuf> {
 
 /// One bar that follows the file under way.
 fn bars(files: usize) -> Progress {
-    let style = "{prefix:.bold} {bar:30} {percent:>3}%  {msg}";
+    // what does not fit the line is the end of the message: the file name
+    let style = "{prefix:.bold} {bar:20} {percent:>3}%  {wide_msg}";
     let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(1000).with_style(style.progress_chars("━╸ "));
     bar.enable_steady_tick(Duration::from_millis(200));
@@ -120,14 +121,14 @@ fn bars(files: usize) -> Progress {
             Event::Reading { file, .. } => {
                 *state = State { file: short(&file), done: state.done, ..State::default() };
                 bar.reset_elapsed();
-                bar.set_prefix(format!("[{}/{files}] {}", state.done + 1, state.file));
+                bar.set_prefix(format!("[{}/{files}]", state.done + 1));
                 bar.set_position(0);
-                bar.set_message("reading");
+                bar.set_message(format!("reading {}", state.file));
             }
             Event::Read { rows, fraction } => {
                 state.rows += rows;
                 bar.set_position((fraction * 1000.0) as u64);
-                bar.set_message(format!("read and sorted {} rows", HumanCount(state.rows)));
+                bar.set_message(format!("read and sorted {} rows of {}", HumanCount(state.rows), state.file));
             }
             Event::Copying { table, rows } => {
                 state.table = table;
@@ -180,7 +181,8 @@ fn rate(state: &State, expected: u64) -> String {
     let seconds = state.since.map_or(0.0, |t| t.elapsed().as_secs_f64()).max(1e-3);
     let rate = state.copied as f64 / seconds;
     let left = Duration::from_secs_f64((expected - state.copied) as f64 / rate.max(1.0));
-    format!("{}: {} rows, {} rows/s, {} left", state.table, HumanCount(state.copied), HumanCount(rate as u64), HumanDuration(left))
+    let (rows, rate) = (HumanCount(state.copied), HumanCount(rate as u64));
+    format!("{rows} rows to {}, {rate} rows/s, {:#} left, {}", state.table, HumanDuration(left), state.file)
 }
 
 /// Plain lines, one per file and step.
@@ -200,8 +202,12 @@ fn lines(files: usize) -> Progress {
     })
 }
 
+/// The file's name without its long words: those of the archive's names list instruments and filters, in every name the same.
 fn short(path: &str) -> String {
-    path.rsplit('/').next().unwrap_or(path).to_owned()
+    const LONGEST: usize = 24;
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let words: Vec<&str> = name.split('_').map(|word| if word.len() > LONGEST { "…" } else { word }).collect();
+    if name.len() > 2 * LONGEST { words.join("_") } else { name.to_owned() }
 }
 
 /// One file in one table, in a line.
@@ -255,5 +261,17 @@ pub fn print_report(report: &Report) {
     }
     if totals.values().any(|t| t[3] > 0) {
         println!("Rejected rows, with reasons: brickyard sql 'SELECT * FROM brickyard.reject'");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_keep_what_tells_them_apart() {
+        let name = "/a/hlsp_phat_hst_wfc3-uvis-acs-wfc-wfc3-ir_12056-m31-b15-f05_f275w-f336w-f475w-f814w-f110w-f160w_v2_phot.fits.gz";
+        assert_eq!(short(name), "hlsp_phat_hst_…_12056-m31-b15-f05_…_v2_phot.fits.gz");
+        assert_eq!(short("/a/phat_b15_f10_v2_st_269rows.fits"), "phat_b15_f10_v2_st_269rows.fits");
     }
 }
