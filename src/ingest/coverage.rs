@@ -12,6 +12,7 @@ pub const CELL_BITS: u32 = 34;
 /// a designation is within 5e-7 degree of its position, 6 units, or 12 in the corners of a face.
 const BORDER_BITS: u32 = 6;
 
+
 /// The cells of positions, gathered one by one.
 #[derive(Default)]
 pub struct Coverage {
@@ -31,10 +32,25 @@ impl Coverage {
     pub fn add(&mut self, ipix: u64, ra_deg: f64, dec_deg: f64) {
         self.insert((ipix >> CELL_BITS) as i32);
         if near_border(ipix) {
-            for (dra, ddec) in [(-1e-7, -1e-6), (-1e-7, 1e-6), (1e-7, -1e-6), (1e-7, 1e-6)] {
-                let ra = (ra_deg + dra).rem_euclid(360.0);
-                let dec = (dec_deg + ddec).clamp(-90.0, 90.0);
-                self.insert((q3c::ang2ipix(ra, dec) >> CELL_BITS) as i32);
+            self.add_neighbours(ipix, ra_deg, dec_deg);
+        }
+    }
+
+    /// The cells of the four corners of a square about the position. It lies along the grid, so that every point of
+    /// it is in the cell of one of its corners.
+    fn add_neighbours(&mut self, ipix: u64, ra_deg: f64, dec_deg: f64) {
+        const REACH: i64 = 1 << BORDER_BITS;
+        let Some((face, x, y)) = q3c::split(ipix as i64) else { return };
+        for (dx, dy) in [(-REACH, -REACH), (-REACH, REACH), (REACH, -REACH), (REACH, REACH)] {
+            match (u32::try_from(i64::from(x) + dx), u32::try_from(i64::from(y) + dy)) {
+                (Ok(x), Ok(y)) if x < q3c::SIDE && y < q3c::SIDE => self.insert((q3c::join(face, x, y) >> CELL_BITS) as i32),
+                // over the edge of the cube's face: by position, in sixteen directions
+                _ => (0..16).for_each(|i| {
+                    let (sin, cos) = (f64::from(i) * std::f64::consts::PI / 8.0).sin_cos();
+                    let dec = (dec_deg + 2e-6 * sin).clamp(-90.0, 90.0);
+                    let ra = (ra_deg + 2e-6 * cos).rem_euclid(360.0);
+                    self.insert((q3c::ang2ipix(ra, dec) >> CELL_BITS) as i32);
+                }),
             }
         }
     }

@@ -25,6 +25,7 @@ use sha2::Digest;
 use std::collections::HashSet;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 use tokio::sync::mpsc;
 
@@ -297,7 +298,8 @@ async fn transact(
 ) -> Result<Vec<FileReport>, Error> {
     let mut reports = Vec::new();
     connection.batch_execute("BEGIN").await.map_err(db::Error::from)?;
-    for (work, plan) in works.iter().zip(&prepared.plans) {
+    let prepared = Arc::new(prepared);
+    for (which, (work, plan)) in works.iter().zip(&prepared.plans).enumerate() {
         let table = plan.manifest.table.full_name();
         for line in &work.replaces {
             remove_rows(connection, work, plan, line).await?;
@@ -305,7 +307,7 @@ async fn transact(
         let rows = if plan.position.is_some() { prepared.rows_read * plan.programs.len() as u64 } else { plan.programs.len() as u64 };
         progress.tell(Event::Copying { table: table.clone(), rows });
         let known = known_designations(connection, plan, &prepared).await?;
-        let counts = copy_rows(connection, work, plan, &prepared, task, known, progress).await?;
+        let counts = copy_rows(connection, work, which, &prepared, task, known, progress).await?;
         if !work.replaces.is_empty() {
             promote_duplicates(connection, work, plan).await?;
         }
@@ -443,24 +445,23 @@ struct Encoded {
 async fn copy_rows(
     connection: &Connection,
     work: &Work,
-    plan: &Plan,
-    prepared: &Prepared,
+    which: usize,
+    prepared: &Arc<Prepared>,
     task: &Task,
     known: Vec<u64>,
     progress: &Progress,
 ) -> Result<Counts, Error> {
-    let table = &plan.manifest.table;
+    let table = &prepared.plans[which].manifest.table;
     let failed = |source| Error::Copy { path: task.path.clone(), table: table.full_name(), source };
     let (sender, receiver) = mpsc::channel(CHUNKS);
-    let (encoded, copied) = std::thread::scope(|scope| {
-        let encoder = Encoder { plan, prepared, path: task.path.display().to_string(), known, sender, progress: progress.clone() };
-        let thread = scope.spawn(move || encoder.run());
-        let copied = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(copy(connection, &copy_sql(table), receiver)));
-        (thread.join(), copied)
-    });
+    let path = task.path.display().to_string();
+    let encoder = Encoder { prepared: prepared.clone(), which, path, known, sender, progress: progress.clone() };
+    let encoding = tokio::task::spawn_blocking(move || encoder.run());
+    let sql = copy_sql(table);
+    let (encoded, copied) = tokio::join!(encoding, copy(connection, &sql, receiver));
     // the server's refusal comes first: the encoder only saw that nobody took its chunks
     copied.map_err(failed)?;
-    let mut encoded = encoded.map_err(|_| Error::Task("the encoder panicked".into()))?.map_err(|source| Error::Scratch {
+    let mut encoded = encoded.map_err(|e| Error::Task(e.to_string()))?.map_err(|source| Error::Scratch {
         path: task.path.clone(),
         dir: prepared.scratch_dir.clone(),
         source,
@@ -518,25 +519,30 @@ async fn copy_spool(connection: &Connection, sql: &str, spool: &mut Spool, task:
 }
 
 /// Turns the sorted rows into COPY chunks.
-struct Encoder<'a> {
-    plan: &'a Plan,
-    prepared: &'a Prepared,
+struct Encoder {
+    prepared: Arc<Prepared>,
+    /// The plan to follow.
+    which: usize,
     path: String,
     known: Vec<u64>,
     sender: mpsc::Sender<Bytes>,
     progress: Progress,
 }
 
-impl Encoder<'_> {
+impl Encoder {
+    fn plan(&self) -> &Plan {
+        &self.prepared.plans[self.which]
+    }
+
     fn run(self) -> std::io::Result<Encoded> {
-        let table = &self.plan.manifest.table;
+        let table = &self.plan().manifest.table;
         let dir = &self.prepared.scratch_dir;
         let mut out = Encoded { counts: Counts::default(), duplicates: Spool::new(dir), rejects: Spool::new(dir) };
         let room = self.row_room();
         let pool = Pool::new(CHUNK_BYTES.max(4 * room));
         let mut chunk = pool.chunk();
         chunk.put(COPY_HEADER);
-        if self.plan.manifest.rows == RowsOf::Blocks {
+        if self.plan().manifest.rows == RowsOf::Blocks {
             self.blocks(&pool, &mut chunk, &mut out);
         } else {
             for (row, reason) in &self.prepared.rejects {
@@ -553,7 +559,7 @@ impl Encoder<'_> {
 
     /// The most bytes of one row, with what a duplicate has more.
     fn row_room(&self) -> usize {
-        let widest = self.plan.programs.iter().map(|p| encode::widest(p)).max().unwrap_or(0);
+        let widest = self.plan().programs.iter().map(|p| encode::widest(p)).max().unwrap_or(0);
         widest + self.path.len() + 64
     }
 
@@ -569,12 +575,12 @@ impl Encoder<'_> {
     /// One row per block of the file.
     fn blocks(&self, pool: &Pool, chunk: &mut Chunk, out: &mut Encoded) {
         let room = self.row_room();
-        for program in &self.plan.programs {
+        for program in &self.plan().programs {
             if !self.make_room(pool, chunk, room) {
                 return; // the COPY failed and reports it itself
             }
             let context = Context { row: &[], ids: Default::default(), random_id: 0.0, objid: &[] };
-            chunk.put(&(self.plan.manifest.table.columns.len() as u16).to_be_bytes());
+            chunk.put(&(self.plan().manifest.table.columns.len() as u16).to_be_bytes());
             // block rows are constants, which cannot fail
             if encode::run(program, &context, chunk).is_ok() {
                 out.counts.loaded += 1;
@@ -583,12 +589,13 @@ impl Encoder<'_> {
     }
 
     fn rows(&self, pool: &Pool, chunk: &mut Chunk, out: &mut Encoded) -> std::io::Result<()> {
-        let (Some(sorted), Some((ra, dec))) = (&self.prepared.sorted, self.plan.position) else { return Ok(()) };
-        let columns = &self.plan.manifest.table.columns;
+        let (Some(sorted), Some((ra, dec))) = (&self.prepared.sorted, self.plan().position) else { return Ok(()) };
+        let columns = &self.plan().manifest.table.columns;
         let field_count = (columns.len() as u16).to_be_bytes();
         let with_origin = (columns.len() as u16 + 2).to_be_bytes();
         let room = self.row_room();
-        let needs_ids = self.plan.programs.iter().flatten().any(|op| matches!(op, encode::Op::Sky(_)));
+        let plan = self.plan();
+        let needs_ids = plan.programs.iter().flatten().any(|op| matches!(op, encode::Op::Sky(_)));
         let mut reader = sorted.reader()?;
         let mut objid = Vec::with_capacity(encode::MAX_OBJID);
         let mut indexer = index::Indexer::default();
@@ -597,12 +604,12 @@ impl Encoder<'_> {
             let ids = if needs_ids { indexer.ids(ra.float(row), dec.float(row)) } else { Default::default() };
             objid.clear();
             objid.extend_from_slice(&[0; 4]);
-            Designation::of_tie(key.tie).write(&self.plan.prefix, &mut objid);
+            Designation::of_tie(key.tie).write(&plan.prefix, &mut objid);
             let length = (objid.len() as u32 - 4).to_be_bytes();
             objid[..4].copy_from_slice(&length);
             let context = Context { row, ids, random_id: random_id(key.tie), objid: &objid };
-            let met_before = self.plan.keyed && (last_kept == Some(key.tie) || self.known.binary_search(&key.tie).is_ok());
-            for program in &self.plan.programs {
+            let met_before = plan.keyed && (last_kept == Some(key.tie) || self.known.binary_search(&key.tie).is_ok());
+            for program in &plan.programs {
                 if !self.make_room(pool, chunk, room) {
                     return Ok(()); // the COPY failed and reports it itself
                 }
@@ -612,7 +619,7 @@ impl Encoder<'_> {
                     chunk.truncate(start);
                     out.counts.rejected += 1;
                     let reason = fault.describe(columns);
-                    out.rejects.push(&reject_row(&self.plan.manifest.table.full_name(), &self.path, key.row + 1, &reason))?;
+                    out.rejects.push(&reject_row(&self.plan().manifest.table.full_name(), &self.path, key.row + 1, &reason))?;
                 } else if met_before {
                     chunk.field(self.path.as_bytes());
                     chunk.field(&(key.row as i64 + 1).to_be_bytes());
