@@ -4,24 +4,25 @@ use std::path::PathBuf;
 
 /// Options that every command takes.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Config {
-    /// Where the embedded database, scratch files and results live [default: /var/lib/brickyard as root, else ~/.local/share/brickyard]
-    #[arg(long, global = true, env = "BRICKYARD_DATA_DIR", value_name = "DIR")]
+    /// Where the database and scratch files live [default: ~/.local/share/brickyard, for root /var/lib/brickyard]
+    #[arg(long, global = true, env = "BRICKYARD_DATA_DIR", hide_env_values = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Use this PostgreSQL server (postgresql://user@host/db) instead of the embedded one
+    /// Use your own PostgreSQL server, postgresql://user@host/db, instead of the embedded one
     #[arg(long, global = true, env = "BRICKYARD_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub database_url: Option<String>,
-    /// Folder with the PostgreSQL server programs (initdb, postgres, pg_ctl)
-    #[arg(long, global = true, env = "BRICKYARD_PG_BIN", value_name = "DIR")]
+    /// Folder of the PostgreSQL server programs (initdb, postgres, pg_ctl) [default: the newest found]
+    #[arg(long, global = true, env = "BRICKYARD_PG_BIN", hide_env_values = true, value_name = "DIR")]
     pub pg_bin: Option<PathBuf>,
-    /// The account that runs the embedded server when brickyard is started as root [default: postgres]
-    #[arg(long, global = true, env = "BRICKYARD_PG_USER", value_name = "NAME")]
+    /// The account that runs the embedded server when root starts it [default: postgres]
+    #[arg(long, global = true, env = "BRICKYARD_PG_USER", hide_env_values = true, value_name = "NAME")]
     pub pg_user: Option<String>,
-    /// More folders with catalogues (DIR/<catalogue>/<table>.toml); they come before the built-in ones
-    #[arg(long, global = true, env = "BRICKYARD_SCHEMA", value_name = "DIR", value_delimiter = ':')]
+    /// A folder of your own tables, `DIR/<catalogue>/<table>.toml`, before the built-in ones
+    #[arg(long, global = true, env = "BRICKYARD_SCHEMA", hide_env_values = true, value_name = "DIR", value_delimiter = ':')]
     pub schema_dir: Vec<PathBuf>,
-    /// More folders with loader manifests (DIR/<catalogue>/<loader>.toml); they come before the built-in ones
-    #[arg(long, global = true, env = "BRICKYARD_LOADERS", value_name = "DIR", value_delimiter = ':')]
+    /// A folder of your own loaders, `DIR/<catalogue>/<loader>.toml`, before the built-in ones
+    #[arg(long, global = true, env = "BRICKYARD_LOADERS", hide_env_values = true, value_name = "DIR", value_delimiter = ':')]
     pub loader_dir: Vec<PathBuf>,
 }
 

@@ -4,14 +4,11 @@ use crate::bench::{self, BENCHES, Figure};
 use crate::config::Config;
 use std::process::ExitCode;
 
-/// Measures the figures of merit, side by side with the server's own speed, in a database of its own.
+/// Measure the figures of merit, side by side with the server's own speed
 ///
-/// Examples:
-///   brickyard bench                 lists the benches
-///   brickyard bench load --quick    a small sample, a minute or two
-///   brickyard bench load --json     machine-readable figures on stdout
+/// It happens in a database of its own, bench/ of the data directory.
 #[derive(clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Which bench to run; none lists them
     #[arg(value_name = "BENCH")]
@@ -29,6 +26,12 @@ pub struct Args {
     #[arg(long, value_name = "GROUP", value_delimiter = ',')]
     only: Vec<String>,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  brickyard bench                 lists the benches
+  brickyard bench load --quick    a small sample, a minute or two
+  brickyard bench load --json     figures as a JSON list on stdout";
 
 pub async fn run(config: &Config, args: Args) -> anyhow::Result<ExitCode> {
     let Some(name) = &args.name else {

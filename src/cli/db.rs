@@ -10,27 +10,39 @@ use std::process::ExitCode;
 /// `status` of a server that does not run, as service managers have it.
 const STOPPED: u8 = 3;
 
+/// Start, stop and show the embedded PostgreSQL
+///
+/// It is a private cluster in the data directory, reached over its own socket and a free port of the loopback, with a
+/// password. Every command that asks the database starts it; it runs until it is stopped here.
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(subcommand)]
     verb: Verb,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  brickyard db status
+  brickyard db psql
+  brickyard db psql -- -c 'SELECT count(*) FROM phat_v2.phot_mod'
+  brickyard db url --tcp       for TOPCAT and JDBC";
+
 #[derive(clap::Subcommand)]
 enum Verb {
-    /// Start the embedded database (every command does so by itself)
+    /// Start the database (every command that asks it does so by itself)
     Start,
-    /// Stop the embedded database; open transactions are rolled back
+    /// Stop the database; open transactions are rolled back
     Stop,
     /// Show whether it runs, where it is and how large (exit code 3 when stopped)
     Status,
-    /// Print the URL, password included; starts the database
+    /// Print its URL, password included, for psql, psycopg, JDBC; starts it
     Url {
         /// Over loopback instead of the unix socket (for JDBC)
         #[arg(long)]
         tcp: bool,
     },
-    /// Open psql on the database; what follows -- goes to psql
+    /// Open psql on it; what follows -- goes to psql
     Psql {
         #[arg(last = true)]
         args: Vec<OsString>,

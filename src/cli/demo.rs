@@ -24,12 +24,13 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Simulates a sample of the survey, loads it, and answers three questions from it.
+/// Simulate a sample of a survey, load it and ask it: a first look
 ///
 /// The sample is synthetic (bricks 1, 4, 15 and 23 of PHAT, thinned) and goes into the database of the data directory,
-/// which must not hold files of your own. The first run takes a minute or two; run again, it uses what is there.
+/// which must not hold files of your own. The first run takes about a minute; run again, it uses what is there.
 ///
-/// The database runs until you press Ctrl-C, or until it is stopped with `brickyard db stop` if it ran before.
+/// It ends with the answers to the three example queries of the paper, two pictures, and commands to go on with. The
+/// database runs until you press Ctrl-C; if it ran before, it goes on running.
 #[derive(clap::Args)]
 pub struct Args {
     /// Stop the database at the end instead of waiting for Ctrl-C (one that ran before goes on)

@@ -8,6 +8,9 @@ use crate::explore::{self, Lightcurve, Star, TableName};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// Print or draw the light curve of a star, in all filters
+///
+/// Measurements without a magnitude (99.999) are left out.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {

@@ -11,20 +11,16 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// Loads catalogue files into the database, sorted by sky position, with ids and indices.
+/// Load catalogue files into the database, sorted by sky position, with ids and indices
 ///
 /// Files are FITS binary tables (plain, .gz, tile-compressed) and DOLPHOT text (.phot with .columns, .info and a
-/// reference WCS beside it). The loader manifests (loaders/<catalogue>/*.toml) say which file names become rows of
-/// which table. One file is one transaction: run the same command again after an interruption and it goes on where it
-/// stopped; files that are in are skipped.
+/// reference WCS beside it). The loader manifests, loaders/<catalogue>/<loader>.toml, say which file names become rows
+/// of which table.
 ///
-/// Examples:
-///   brickyard load survey/                                   all files of a folder that a loader takes
-///   brickyard load 'survey/brick01/*_st.fits'                some of them
-///   brickyard load --loader phat_v2.phot_mod b15_st.fits     whatever the name says
-///   brickyard load --replace survey/brick01                  changed files in place of their old rows
+/// One file is one transaction: run the same command again after an interruption and it goes on where it stopped; files
+/// that are in are skipped. Rows that cannot be stored go to brickyard.reject with the reason.
 #[derive(clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Files, folders (all files below) or patterns
     #[arg(required = true, value_name = "FILE|DIR|GLOB")]
@@ -51,6 +47,13 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  brickyard load survey/                     all files below that a loader takes
+  brickyard load 'survey/brick01/*_st.fits'
+  brickyard load --replace survey/brick01    changed files in place of their old rows
+  brickyard load --loader phat_v2.phot_mod --set brick=15 stars.fits";
 
 fn pair(text: &str) -> Result<(String, String), String> {
     text.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())).ok_or_else(|| "wanted NAME=VALUE".to_owned())
@@ -106,7 +109,8 @@ pub fn scratch_dir(config: &Config) -> anyhow::Result<std::path::PathBuf> {
 
 /// One bar that follows the file under way.
 fn bars(files: usize) -> Progress {
-    let style = "{prefix:.bold} {bar:30} {percent:>3}%  {msg}";
+    // what does not fit the line is the end of the message: the file name
+    let style = "{prefix:.bold} {bar:20} {percent:>3}%  {wide_msg}";
     let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(1000).with_style(style.progress_chars("━╸ "));
     bar.enable_steady_tick(Duration::from_millis(200));
@@ -117,14 +121,14 @@ fn bars(files: usize) -> Progress {
             Event::Reading { file, .. } => {
                 *state = State { file: short(&file), done: state.done, ..State::default() };
                 bar.reset_elapsed();
-                bar.set_prefix(format!("[{}/{files}] {}", state.done + 1, state.file));
+                bar.set_prefix(format!("[{}/{files}]", state.done + 1));
                 bar.set_position(0);
-                bar.set_message("reading");
+                bar.set_message(format!("reading {}", state.file));
             }
             Event::Read { rows, fraction } => {
                 state.rows += rows;
                 bar.set_position((fraction * 1000.0) as u64);
-                bar.set_message(format!("read and sorted {} rows", HumanCount(state.rows)));
+                bar.set_message(format!("read and sorted {} rows of {}", HumanCount(state.rows), state.file));
             }
             Event::Copying { table, rows } => {
                 state.table = table;
@@ -177,7 +181,8 @@ fn rate(state: &State, expected: u64) -> String {
     let seconds = state.since.map_or(0.0, |t| t.elapsed().as_secs_f64()).max(1e-3);
     let rate = state.copied as f64 / seconds;
     let left = Duration::from_secs_f64((expected - state.copied) as f64 / rate.max(1.0));
-    format!("{}: {} rows, {} rows/s, {} left", state.table, HumanCount(state.copied), HumanCount(rate as u64), HumanDuration(left))
+    let (rows, rate) = (HumanCount(state.copied), HumanCount(rate as u64));
+    format!("{rows} rows to {}, {rate} rows/s, {:#} left, {}", state.table, HumanDuration(left), state.file)
 }
 
 /// Plain lines, one per file and step.
@@ -197,8 +202,12 @@ fn lines(files: usize) -> Progress {
     })
 }
 
+/// The file's name without its long words: those of the archive's names list instruments and filters, in every name the same.
 fn short(path: &str) -> String {
-    path.rsplit('/').next().unwrap_or(path).to_owned()
+    const LONGEST: usize = 24;
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let words: Vec<&str> = name.split('_').map(|word| if word.len() > LONGEST { "…" } else { word }).collect();
+    if name.len() > 2 * LONGEST { words.join("_") } else { name.to_owned() }
 }
 
 /// One file in one table, in a line.
@@ -252,5 +261,17 @@ pub fn print_report(report: &Report) {
     }
     if totals.values().any(|t| t[3] > 0) {
         println!("Rejected rows, with reasons: brickyard sql 'SELECT * FROM brickyard.reject'");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_keep_what_tells_them_apart() {
+        let name = "/a/hlsp_phat_hst_wfc3-uvis-acs-wfc-wfc3-ir_12056-m31-b15-f05_f275w-f336w-f475w-f814w-f110w-f160w_v2_phot.fits.gz";
+        assert_eq!(short(name), "hlsp_phat_hst_…_12056-m31-b15-f05_…_v2_phot.fits.gz");
+        assert_eq!(short("/a/phat_b15_f10_v2_st_269rows.fits"), "phat_b15_f10_v2_st_269rows.fits");
     }
 }

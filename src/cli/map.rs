@@ -9,6 +9,7 @@ use crate::{db, explore};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// Make a HEALPix map of a count or a mean, as rows and as a picture
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {

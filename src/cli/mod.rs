@@ -16,37 +16,34 @@ mod schema;
 mod simulate;
 mod sql;
 
-/// Builds resolved-star photometry catalogues in PostgreSQL and asks them.
+/// Build resolved-star photometry catalogues in PostgreSQL, and ask them
 #[derive(Parser)]
-#[command(name = "brickyard", version, propagate_version = true, arg_required_else_help = true)]
+#[command(name = "brickyard", version, arg_required_else_help = true, after_help = FIRST)]
 struct Cli {
-    #[command(flatten)]
-    config: Config,
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    config: Config,
 }
 
+const FIRST: &str = "\
+First steps:
+  brickyard demo                 a synthetic sample of the PHAT survey, loaded and asked
+  brickyard load --help          your own files
+The database is started when it is needed. It goes on running until brickyard db stop.";
+
+// In the order of a newcomer's needs. What a command is, says the doc comment of its Args.
 #[derive(Subcommand)]
 enum Command {
-    /// Simulate a sample, load it and answer questions from it: a first look
     Demo(demo::Args),
-    /// Start, stop and inspect the embedded PostgreSQL
-    Db(db::Args),
-    /// Check, print and compare the table definitions
-    Schema(schema::Args),
-    /// Load catalogue files into the database
     Load(load::Args),
-    /// Write a synthetic survey with known truth, in PHAT's file layouts
-    Simulate(simulate::Args),
-    /// Run SQL and print the answer
     Sql(sql::Args),
-    /// Rows within a radius of a position
     Cone(cone::Args),
-    /// HEALPix map of a count or a mean
     Map(map::Args),
-    /// Sparse light curve of a star, in all filters
     Lightcurve(lightcurve::Args),
-    /// Measure the figures of merit, side by side with the server's own speed
+    Simulate(simulate::Args),
+    Schema(schema::Args),
+    Db(db::Args),
     Bench(bench::Args),
 }
 

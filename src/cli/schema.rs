@@ -8,11 +8,23 @@ use anyhow::Context as _;
 use std::path::Path;
 use std::process::ExitCode;
 
+/// Check, print and compare the table definitions
+///
+/// A catalogue is a folder of TOML files, one a table: schema/<catalogue>/<table>.toml. phat_v2 and lmc are built in;
+/// folders of your own are named with --schema-dir.
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  brickyard schema check                    every fault of every catalogue
+  brickyard schema ddl phat_v2
+  brickyard schema diff phat_v2             against the database
+  brickyard --schema-dir surveys schema check smc";
 
 #[derive(clap::Subcommand)]
 enum Command {
@@ -24,7 +36,7 @@ enum Command {
         #[arg(value_name = "NAME|DIR")]
         what: Option<String>,
     },
-    /// Print the SQL that creates a catalogue: tables, keys, indices, comments and the view tbl_stat
+    /// Print the SQL that creates a catalogue
     Ddl {
         /// A catalogue's name, like phat_v2
         name: String,
@@ -36,7 +48,7 @@ enum Command {
         /// A catalogue's name, like phat_v2
         name: String,
     },
-    /// Print a catalogue as Felis YAML, Rubin's schema language
+    /// Print a catalogue as Felis YAML, the schema language of the Rubin Observatory
     Felis {
         /// A catalogue's name, like phat_v2
         name: String,

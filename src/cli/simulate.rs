@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 const LONG: &str = "\
-Writes a synthetic survey with known truth, in PHAT's file layouts
+Write a synthetic survey with known truth, in PHAT's file layouts
 
 Positions come from the survey's real footprints and density map, magnitudes from its real colour-magnitude maps; noise, \
 crowding, chip gaps, overlaps, missing values and the rule of the good-star flags are those of the real files. The same \
@@ -18,18 +18,20 @@ options and seed give the same bytes.";
 
 const EXAMPLES: &str = "\
 Examples:
-  brickyard simulate --out survey                          the sample of the demo: 4 bricks, 100,000 objects
+  brickyard simulate --out survey          4 bricks, 100,000 objects
   brickyard simulate --out one --bricks 15 --fields 10 --objects 5000 --dolphot all
   brickyard simulate --out big --bricks 15 --objects 2000000 --products st
-  brickyard simulate --out wide --bricks 4 --fields 15 --objects 50000 --products phot --overlaps all --no-gzip
+  brickyard simulate --out deep --bricks 4 --fields 15 --products phot --overlaps all
 
-Each brick has one _st.fits; each field has one _phot.fits.gz with every image-chip's measurements, and, as --dolphot says,
-DOLPHOT's own text (.phot, .phot.columns, .phot.info and the reference image's header). truth.fits tells what was put in.
-Every field has one hot star with six good magnitudes and one sinusoidal variable. The Cepheid V5343 of the paper's light
-curve is in brick 4, field 15, with its 62 image-chips, and comes only with that field.";
+Each brick has one _st.fits. Each field has one _phot.fits.gz with the measurements of \
+every image-chip and, as --dolphot says, DOLPHOT's own text (.phot, .phot.columns, \
+.phot.info and the reference image's header). truth.fits tells what was put in.
+Every field has one hot star with six good magnitudes and one sinusoidal variable. The \
+Cepheid V5343 of the paper's light curve, with its 62 image-chips, is in brick 4, field 15, \
+and comes only with that field.";
 
 #[derive(clap::Args)]
-#[command(long_about = LONG, after_help = EXAMPLES)]
+#[command(about = LONG.lines().next().unwrap_or_default(), long_about = LONG, after_help = EXAMPLES)]
 pub struct Args {
     /// Folder to write to; made if missing, refused if it holds other files
     #[arg(long, value_name = "DIR")]

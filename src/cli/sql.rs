@@ -9,6 +9,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio_postgres::error::SqlState;
 
+/// Run an SQL statement and print its rows
+///
+/// CSV goes to standard output, all rows as they come; --format and --output say otherwise.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {

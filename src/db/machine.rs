@@ -86,7 +86,7 @@ impl Machine {
             ("max_wal_size", format!("{max_wal_mb}MB"), "a tenth of the free disk at most"),
             ("min_wal_size", format!("{}MB", (max_wal_mb / 4).max(80)), ""),
             ("checkpoint_timeout", "15min".into(), ""),
-            ("wal_level", "minimal".into(), "COPY into a table made in the same transaction needs no WAL"),
+            ("wal_level", "minimal".into(), "rows copied into a table made in the same transaction need no WAL"),
             ("max_wal_senders", "0".into(), "as wal_level minimal asks"),
             ("wal_compression", if programs.lz4 { "lz4" } else { "on" }.into(), ""),
             ("fsync", "on".into(), "full durability: what is committed stays"),

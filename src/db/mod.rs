@@ -1,6 +1,6 @@
 //! PostgreSQL: the embedded cluster, connections, queries and copies.
 //!
-//! [`connect`] is the one door: it starts the embedded cluster when no URL is given, and gives a
+//! [`connect()`] is the one door: it starts the embedded cluster when no URL is given, and gives a
 //! [`Connection`] with Q3C ready. [`cluster`] is for the commands that start, stop and show that cluster;
 //! [`quote`] is the only way for a name into SQL text.
 

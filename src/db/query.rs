@@ -2,7 +2,7 @@
 //!
 //! The statement is prepared first, so that column names and types are known before the first row. Values are
 //! decoded from PostgreSQL's binary wire format straight into Arrow builders: each value is one slice and one
-//! `match` on the column's [`Wire`] format, with no trait object and no intermediate value.
+//! `match` on the column's `Wire` format, with no trait object and no intermediate value.
 //!
 //! Memory: a batch has at most 8,192 rows and about 4 MiB; the next one is read only when the last one was taken,
 //! and the server waits on the socket meanwhile. The [`Client`] must live as long as the stream is read.
@@ -32,7 +32,7 @@ use std::fmt::Write as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::{FromSql, Kind, ToSql, Type};
+use postgres_types::{FromSql, Kind, ToSql, Type};
 use tokio_postgres::{Client, RowStream, Statement};
 
 /// Rows of a full batch.

@@ -1,6 +1,6 @@
 //! File formats: one reader or writer per file.
 //!
-//! Answers: each writer takes [`Rows`] as they stream by; [`write`] is the one door, [`Kind`] the closed list. No writer
+//! Answers: each writer takes [`Rows`] as they stream by; [`write()`] is the one door, [`Kind`] the closed list. No writer
 //! holds more than one batch, except Parquet (one row group, at most 64 MiB) and Table (the rows it shows).
 //!
 //! Catalogues: the readers ([`fits`], [`dolphot`], behind [`open::Source`]) hand over raw big-endian rows and a

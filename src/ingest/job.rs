@@ -368,7 +368,7 @@ async fn remove_rows(connection: &Connection, work: &Work, plan: &Plan, line: &L
     let scope: Vec<(&str, &str)> = line.scope.split(", ").filter_map(|term| term.split_once('=')).collect();
     let condition = scope_condition(&scope);
     let values: Vec<&str> = scope.iter().map(|(_, value)| *value).collect();
-    let parameters: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> = values.iter().map(|v| v as _).collect();
+    let parameters: Vec<&(dyn postgres_types::ToSql + Sync)> = values.iter().map(|v| v as _).collect();
     connection.execute(&format!("DELETE FROM {}{condition}", ddl::qualified(table)), &parameters).await.map_err(db::Error::from)?;
     if let Some(duplicates) = &work.duplicates {
         let sql = format!("DELETE FROM {} WHERE file = $1", ddl::qualified(duplicates));
@@ -435,7 +435,7 @@ async fn known_designations(connection: &Connection, plan: &Plan, prepared: &Pre
     for ranges in ranges(&shared).chunks(32) {
         let terms: Vec<String> = ranges.iter().map(|(low, high)| format!("q3c_ang2ipix({ra}, {dec}) >= {low} AND q3c_ang2ipix({ra}, {dec}) < {high}")).collect();
         let sql = format!("SELECT {ra}, {dec} FROM {name} WHERE {}", terms.join(" OR "));
-        let none: [&(dyn tokio_postgres::types::ToSql + Sync); 0] = [];
+        let none: [&(dyn postgres_types::ToSql + Sync); 0] = [];
         let rows = connection.query_raw(&sql, none).await.map_err(db::Error::from)?;
         let mut rows = std::pin::pin!(rows);
         while let Some(row) = futures_util::TryStreamExt::try_next(&mut rows).await.map_err(db::Error::from)? {
@@ -474,8 +474,7 @@ async fn copy_rows(
     let failed = |source| Error::Copy { path: task.path.clone(), table: table.full_name(), source };
     let (sender, receiver) = mpsc::channel(CHUNKS);
     let path = task.path.display().to_string();
-    let keeps_duplicates = work.duplicates.is_some();
-    let encoder = Encoder { prepared: prepared.clone(), which, path, known, keeps_duplicates, sender, progress: progress.clone() };
+    let encoder = Encoder { prepared: prepared.clone(), which, path, known, keeps_duplicates: work.duplicates.is_some(), sender, progress: progress.clone() };
     let encoding = tokio::task::spawn_blocking(move || encoder.run());
     let sql = copy_sql(table);
     let (encoded, copied) = tokio::join!(encoding, copy(connection, &sql, receiver));
@@ -489,7 +488,7 @@ async fn copy_rows(
     if let Some(duplicates) = &work.duplicates {
         copy_spool(connection, &copy_sql(duplicates), &mut encoded.duplicates, task, &duplicates.full_name()).await?;
     }
-    let rejects = "COPY brickyard.reject (table_name, file, \"row\", reason) FROM STDIN (FORMAT binary)";
+    let rejects = include_str!("../../sql/ingest/copy_reject.sql");
     copy_spool(connection, rejects, &mut encoded.rejects, task, "brickyard.reject").await?;
     Ok(encoded.counts)
 }

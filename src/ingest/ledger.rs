@@ -2,7 +2,7 @@
 
 use crate::db::{Connection, Error as DbError};
 use std::collections::HashSet;
-use tokio_postgres::types::ToSql;
+use postgres_types::ToSql;
 
 /// A line of the ledger, as far as the next load needs it.
 #[derive(Debug, Clone)]

@@ -276,12 +276,12 @@ impl Binder<'_> {
             && origin.filter.as_ref().is_none_or(|f| self.combined_block(f).is_some())
     }
 
-    /// The combined block of a filter. DOLPHOT writes none for a filter with one exposure, whose own block stands for it.
+    /// The combined block of a filter; DOLPHOT makes none of one image, whose own block then is all there is.
     fn combined_block(&self, filter: &str) -> Option<&Block> {
-        let is = |b: &&Block| b.facts.get(&ExposureField::Filter).is_some_and(|f| f.eq_ignore_ascii_case(filter));
-        let mut of_filter = self.blocks.iter().filter(is);
-        let first = of_filter.next()?;
-        (!first.single || of_filter.next().is_none()).then_some(first)
+        let of_filter = |b: &&Block| b.facts.get(&ExposureField::Filter).is_some_and(|f| f.eq_ignore_ascii_case(filter));
+        let mut singles = self.blocks.iter().filter(|b| b.single).filter(of_filter);
+        let only = singles.next().filter(|_| singles.next().is_none());
+        self.blocks.iter().filter(|b| !b.single).find(of_filter).or(only)
     }
 
     fn combined(&mut self, column: &Column, at: u16, name: &str, origin: &Origin, for_column: &str) -> Option<Op> {

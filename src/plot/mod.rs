@@ -1,7 +1,7 @@
 //! Pictures as PNG: HEALPix maps and light curves.
 //!
 //! Each drawing is a pure function from values to the bytes of a PNG; nothing here opens a file. The bitmap is drawn
-//! three times as large and averaged down, which smooths every edge, line and letter alike ([`canvas`]).
+//! three times as large and averaged down, which smooths every edge, line and letter alike (`canvas`).
 
 mod axis;
 mod canvas;

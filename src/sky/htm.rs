@@ -8,7 +8,7 @@
 //! Two ways give the same answer. [`htm_id`] applies the rule as it is said. [`htm9`] writes the point in the corner
 //! coordinates of its triangle, p = b0 v0 + b1 v1 + b2 v2, where the three corner children are `b_i > b_j + b_k`,
 //! and a child's coordinates follow from its parent's by one factor per side, |v_i + v_j|. These factors do not depend on
-//! the octant and are tabulated. Where a decision is closer than [`MARGIN`], the rule itself decides: so the fast way never
+//! the octant and are tabulated. Where a decision is closer than `MARGIN`, the rule itself decides: so the fast way never
 //! differs, and it takes the slow way about once in ten million positions.
 
 use std::sync::LazyLock;

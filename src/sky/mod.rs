@@ -1,6 +1,6 @@
 //! Where things are: HTM, HEALPix and Q3C numbers of positions, and regions of the sky.
 //!
-//! Positions are ICRS right ascension and declination in degrees. [`index`] makes the id columns of a catalogue, [`cover`]
+//! Positions are ICRS right ascension and declination in degrees. [`index`] makes the id columns of a catalogue, [`cover()`]
 //! turns a [`Region`] into ranges of Q3C pixels that an index answers. This floor opens no file and no connection, and
 //! knows nothing of tables.
 
