@@ -201,15 +201,17 @@ impl Bench<'_> {
         if exists.map_err(db::Error::from)?.is_empty() {
             return Ok(());
         }
-        let name = &table.name;
-        self.sql(&format!(
-            "DROP TABLE IF EXISTS {}; DROP TABLE IF EXISTS {}.{}; DELETE FROM brickyard.ledger WHERE table_name = '{}'; CHECKPOINT",
-            ddl::qualified(table),
-            ddl::quote(&table.schema),
-            ddl::quote(&format!("{name}_duplicate")),
-            table.full_name()
-        ))
-        .await
+        // the server's COPY finds its table made too
+        let duplicates = format!("{}_duplicate", table.name);
+        for name in [&table.name, &duplicates] {
+            let quoted = format!("{}.{}", ddl::quote(&table.schema), ddl::quote(name));
+            self.sql(&format!("DO $$ BEGIN IF to_regclass('{quoted}') IS NOT NULL THEN TRUNCATE {quoted}; END IF; END $$")).await?;
+        }
+        let there = self.connection.query_one("SELECT to_regclass($1)::text", &[&table.full_name()]).await.map_err(db::Error::from)?;
+        if there.get::<_, Option<String>>(0).is_some() {
+            self.drop_indices(table).await?;
+        }
+        self.sql(&format!("DELETE FROM brickyard.ledger WHERE table_name = {}; CHECKPOINT", ddl::literal(&table.full_name()))).await
     }
 
     /// One run of `brickyard load` into an empty table.

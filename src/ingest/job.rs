@@ -58,9 +58,9 @@ struct Work {
 pub async fn load_file(connection: &Connection, task: Task, options: &Options, progress: &Progress) -> Result<Vec<FileReport>, Error> {
     let started = Instant::now();
     let stamp = stamp(&task.path)?;
-    let (mut reports, mut works) = (Vec::new(), Vec::new());
+    let (mut reports, mut works, mut hash) = (Vec::new(), Vec::new(), None);
     for (manifest, duplicates) in &task.loaders {
-        match decide(connection, &task, manifest, stamp, options).await? {
+        match decide(connection, &task, manifest, stamp, &mut hash, options).await? {
             Decision::Skip(why) => reports.push(report(&task, manifest, Outcome::Skipped(why))),
             Decision::Load(replaces) => works.push(Work { manifest: manifest.clone(), duplicates: duplicates.clone(), replaces }),
         }
@@ -68,24 +68,17 @@ pub async fn load_file(connection: &Connection, task: Task, options: &Options, p
     if works.is_empty() {
         return Ok(reports);
     }
-    let hash = tokio::task::spawn_blocking({
-        let path = task.path.clone();
-        move || sha256(&path)
-    });
     let prepared = tokio::task::spawn_blocking({
         let (task, options, progress) = (task.clone(), options.clone(), progress.clone());
         let manifests: Vec<Manifest> = works.iter().map(|w| w.manifest.clone()).collect();
         move || prepare(&task, &manifests, &options, &progress)
     });
-    let mut prepared = prepared.await.map_err(|e| Error::Task(e.to_string()))??;
-    let sha256 = hash.await.map_err(|e| Error::Task(e.to_string()))??;
-    if self::stamp(&task.path)? != stamp {
-        let message = std::io::Error::other("the file changed while it was read; run the same command again when it is whole");
-        return Err(Error::Io { path: task.path, source: message });
-    }
-    prepared.drop_known_bytes(connection, &mut works, &sha256, &task, &mut reports).await?;
-    let done = transact(connection, &task, works, prepared, stamp, &sha256, started, progress).await;
-    match done {
+    let prepared = prepared.await.map_err(|e| Error::Task(e.to_string()))??;
+    // the rows go first: the hash is wanted when they are in, and takes the core that the server leaves
+    let path = task.path.clone();
+    let hashing = tokio::task::spawn_blocking(move || hash.map_or_else(|| sha256(&path), Ok));
+    let file = Loading { task: &task, stamp, started, hashing };
+    match transact(connection, file, &works, prepared, progress).await {
         Ok(more) => reports.extend(more),
         Err(error) => {
             // the connection may be gone: then the server has rolled back by itself
@@ -96,26 +89,53 @@ pub async fn load_file(connection: &Connection, task: Task, options: &Options, p
     Ok(reports)
 }
 
+/// What is known of the file under way.
+struct Loading<'a> {
+    task: &'a Task,
+    stamp: Stamp,
+    started: Instant,
+    hashing: tokio::task::JoinHandle<Result<String, Error>>,
+}
+
 enum Decision {
     Skip(String),
     Load(Vec<Line>),
 }
 
 /// Is the file in already, changed, or in the way of another?
-async fn decide(connection: &Connection, task: &Task, manifest: &Manifest, stamp: Stamp, options: &Options) -> Result<Decision, Error> {
+///
+/// The file is hashed, once, only where a file of its size was loaded before.
+async fn decide(
+    connection: &Connection,
+    task: &Task,
+    manifest: &Manifest,
+    stamp: Stamp,
+    hash: &mut Option<String>,
+    options: &Options,
+) -> Result<Decision, Error> {
     let table = manifest.table.full_name();
     let lines = ledger::lines(connection, &table).await?;
     let path = task.path.display().to_string();
     let scope = scope_text(manifest, task);
     let mut replaces = Vec::new();
-    if let Some(line) = lines.iter().find(|l| l.path == path) {
-        if line.bytes == stamp.bytes && line.mtime_ns == stamp.mtime_ns {
-            return Ok(Decision::Skip("loaded before".into()));
-        }
-        if line.bytes == stamp.bytes && sha256(&task.path)? == line.sha256 {
+    let known = lines.iter().find(|l| l.path == path);
+    if known.is_some_and(|l| l.bytes == stamp.bytes && l.mtime_ns == stamp.mtime_ns) {
+        return Ok(Decision::Skip("loaded before".into()));
+    }
+    for line in lines.iter().filter(|l| l.bytes == stamp.bytes) {
+        let hash = match hash {
+            Some(hash) => hash,
+            None => hash.insert(sha256(&task.path)?),
+        };
+        if *hash == line.sha256 && line.path == path {
             ledger::touch(connection, line, stamp.mtime_ns).await?;
             return Ok(Decision::Skip("loaded before (same bytes)".into()));
         }
+        if *hash == line.sha256 {
+            return Ok(Decision::Skip(format!("the same bytes were loaded from {}", line.path)));
+        }
+    }
+    if let Some(line) = known {
         if !options.replace {
             let sha256 = line.sha256.chars().take(12).collect();
             return Err(Error::Changed { path: task.path.clone(), table, then: line.bytes, sha256 });
@@ -124,9 +144,6 @@ async fn decide(connection: &Connection, task: &Task, manifest: &Manifest, stamp
     }
     if !scope.is_empty() {
         for line in lines.iter().filter(|l| l.path != path && l.scope == scope) {
-            if line.bytes == stamp.bytes && sha256(&task.path)? == line.sha256 {
-                return Ok(Decision::Skip(format!("the same bytes were loaded from {}", line.path)));
-            }
             if !options.replace {
                 if !task.named {
                     return Ok(Decision::Skip(format!("{scope} was loaded from {}", line.path)));
@@ -194,33 +211,6 @@ struct Prepared {
     /// Cells of the file, where a table is keyed by the designation.
     cells: Vec<i32>,
     scratch_dir: std::path::PathBuf,
-}
-
-impl Prepared {
-    /// Leaves out the tables that hold the same bytes under another name.
-    async fn drop_known_bytes(
-        &mut self,
-        connection: &Connection,
-        works: &mut Vec<Work>,
-        sha256: &str,
-        task: &Task,
-        reports: &mut Vec<FileReport>,
-    ) -> Result<(), Error> {
-        let mut i = 0;
-        while i < works.len() {
-            let lines = ledger::lines(connection, &works[i].manifest.table.full_name()).await?;
-            let same = lines.iter().find(|l| l.sha256 == sha256 && !works[i].replaces.iter().any(|r| r.id == l.id));
-            if let Some(line) = same {
-                let why = format!("the same bytes were loaded from {}", line.path);
-                reports.push(report(task, &works[i].manifest, Outcome::Skipped(why)));
-                works.remove(i);
-                self.plans.remove(i);
-            } else {
-                i += 1;
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Opens and checks the file against all its loaders, then reads and sorts it.
@@ -299,17 +289,8 @@ fn read_and_sort(source: &mut Source, prepared: &mut Prepared, task: &Task, opti
 }
 
 /// The transaction of a file.
-#[allow(clippy::too_many_arguments)] // the facts of one file, passed on once
-async fn transact(
-    connection: &Connection,
-    task: &Task,
-    works: Vec<Work>,
-    prepared: Prepared,
-    stamp: Stamp,
-    sha256: &str,
-    started: Instant,
-    progress: &Progress,
-) -> Result<Vec<FileReport>, Error> {
+async fn transact(connection: &Connection, file: Loading<'_>, works: &[Work], prepared: Prepared, progress: &Progress) -> Result<Vec<FileReport>, Error> {
+    let Loading { task, stamp, started, hashing } = file;
     let mut reports = Vec::new();
     connection.batch_execute("BEGIN").await.map_err(db::Error::from)?;
     let prepared = Arc::new(prepared);
@@ -325,7 +306,7 @@ async fn transact(
         if !work.replaces.is_empty() {
             promote_duplicates(connection, work, plan).await?;
         }
-        let report = FileReport {
+        reports.push(FileReport {
             rows_read: prepared.rows_read,
             rows_loaded: counts.loaded,
             rows_rejected: counts.rejected,
@@ -333,9 +314,15 @@ async fn transact(
             seconds: started.elapsed().as_secs_f64(),
             unused_columns: plan.unused.clone(),
             ..report(task, &plan.manifest, if work.replaces.is_empty() { Outcome::Loaded } else { Outcome::Replaced })
-        };
-        ledger::insert(connection, &entry(&report, plan, &prepared, stamp, sha256, task)).await?;
-        reports.push(report);
+        });
+    }
+    let sha256 = hashing.await.map_err(|e| Error::Task(e.to_string()))??;
+    if self::stamp(&task.path)? != stamp {
+        let source = std::io::Error::other("the file changed while it was read; run the same command again when it is whole");
+        return Err(Error::Io { path: task.path.clone(), source });
+    }
+    for (report, plan) in reports.iter().zip(&prepared.plans) {
+        ledger::insert(connection, &entry(report, plan, &prepared, stamp, &sha256, task)).await?;
     }
     connection.batch_execute("COMMIT").await.map_err(db::Error::from)?;
     Ok(reports)
