@@ -1,40 +1,17 @@
 //! The synthetic survey against the facts: `simulate_oracle.py` reads the files with astropy and recomputes what must hold.
 #![allow(clippy::unwrap_used)]
 
+use crate::harness;
 use brickyard::simulate::{Dolphot, Error, Options, Overlaps, Products, Report, run};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The shared facts, or a loud note that they are missing.
-fn facts() -> Option<PathBuf> {
-    let shared =
-        std::env::var_os("BRICKYARD_SHARED").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
-    let facts = shared.join("facts");
-    if facts.is_dir() {
-        return Some(facts);
-    }
-    eprintln!("SKIPPED: ../shared is missing; the simulation is not compared with the facts");
-    None
-}
-
-/// A Python with astropy: `BRICKYARD_PYTHON`, the machine's venv, or python3.
-fn python() -> Option<PathBuf> {
-    let named = std::env::var_os("BRICKYARD_PYTHON").map(PathBuf::from);
-    let candidates = named.into_iter().chain(["/opt/venv/bin/python", "python3"].map(PathBuf::from));
-    let works =
-        |python: &PathBuf| Command::new(python).args(["-c", "import astropy, numpy"]).output().is_ok_and(|out| out.status.success());
-    let found = candidates.into_iter().find(works);
-    if found.is_none() {
-        eprintln!("SKIPPED: no Python with astropy (set BRICKYARD_PYTHON); the simulation is not checked by it");
-    }
-    found
-}
-
 fn oracle_agrees(survey: &Path) {
-    let Some(python) = python() else { return };
+    let Some(python) = harness::python() else { return };
     let oracle = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/simulate_oracle.py");
-    let output = Command::new(python).arg(oracle).arg(survey).args(facts()).output().unwrap();
+    let facts = harness::shared().map(|shared| shared.join("facts"));
+    let output = Command::new(python).arg(oracle).arg(survey).args(facts).output().unwrap();
     let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     println!("{said}");
     assert!(output.status.success(), "{said}\n{complained}");
@@ -122,7 +99,7 @@ fn plain_and_compressed_tables_hold_the_same_bytes() {
 
 #[test]
 fn star_file_is_laid_out_as_the_real_one_byte_by_byte() {
-    let Some(facts) = facts() else { return };
+    let Some(facts) = harness::shared().map(|shared| shared.join("facts")) else { return };
     let real = std::fs::read(facts.join("../data/real/phat_b15_f10_v2_st_269rows.fits")).unwrap();
     let scratch = tempfile::tempdir().unwrap();
     let (report, files) = simulated(&small(scratch.path()));

@@ -202,14 +202,10 @@ impl Bench<'_> {
             return Ok(());
         }
         // the server's COPY finds its table made too
+        let catalog = Catalog::load(&[], &table.schema).map_err(|e| Error::Setup(e.to_string()))?;
         let duplicates = format!("{}_duplicate", table.name);
-        for name in [&table.name, &duplicates] {
-            let quoted = format!("{}.{}", ddl::quote(&table.schema), ddl::quote(name));
-            self.sql(&format!("DO $$ BEGIN IF to_regclass('{quoted}') IS NOT NULL THEN TRUNCATE {quoted}; END IF; END $$")).await?;
-        }
-        let there = self.connection.query_one("SELECT to_regclass($1)::text", &[&table.full_name()]).await.map_err(db::Error::from)?;
-        if there.get::<_, Option<String>>(0).is_some() {
-            self.drop_indices(table).await?;
+        for table in catalog.tables.iter().filter(|t| t.name == table.name || t.name == duplicates) {
+            self.sql(&format!("DROP TABLE IF EXISTS {}; {}", ddl::qualified(table), ddl::create_table(table))).await?;
         }
         self.sql(&format!("DELETE FROM brickyard.ledger WHERE table_name = {}; CHECKPOINT", ddl::literal(&table.full_name()))).await
     }
