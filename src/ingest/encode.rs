@@ -2,7 +2,7 @@
 //!
 //! FITS and binary COPY are both big-endian, so most fields are a length word and a copy; runs of neighbouring values
 //! of one width are one operation. There is no trait object and no allocation per value: `BinaryCopyInWriter`, which
-//! has both, took five times the CPU for the same rows (`docs` of `brickyard bench load`).
+//! has both, took five times the CPU for the same rows in a trial before this was written.
 
 use super::chunk::Chunk;
 use crate::format::layout::RawKind;
