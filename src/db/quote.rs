@@ -4,16 +4,7 @@ use std::fmt::Write;
 
 /// `name` as an SQL identifier. PostgreSQL cuts names at 63 bytes and has no NUL in text; both are left to it.
 pub fn ident(name: &str) -> String {
-    let mut quoted = String::with_capacity(name.len() + 2);
-    quoted.push('"');
-    for c in name.chars() {
-        match c {
-            '"' => quoted.push_str("\"\""),
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
+    crate::schema::ddl::quote(name)
 }
 
 /// `schema.table`, both quoted; an empty schema is left out, so that the search path decides.
