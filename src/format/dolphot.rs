@@ -200,12 +200,13 @@ impl Reader {
     }
 }
 
-/// The exposure cards that `<stem>.columns` (and `<stem>.info`) tell, `None` if they are not there or not understood.
-pub fn exposure_cards(stem: &Path) -> Option<Header> {
-    let text = std::fs::read_to_string(append(stem, ".columns")).ok()?;
-    let mut description = describe(&text).ok()?;
-    read_info(stem, &description.images, &mut description.header).ok()?;
-    Some(description.header)
+/// The exposure cards that `<stem>.columns` (and `<stem>.info`) tell, `None` if there is no such file.
+pub fn exposure_cards(stem: &Path) -> Result<Option<Header>, Error> {
+    let Some(path) = columns_file(stem) else { return Ok(None) };
+    let text = std::fs::read_to_string(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
+    let mut description = describe(&text).map_err(|(line, what)| Error::Line { path, line, what })?;
+    read_info(stem, &description.images, &mut description.header)?;
+    Ok(Some(description.header))
 }
 
 /// What a `.columns` file says.
@@ -356,4 +357,19 @@ fn cards(text: &str) -> Header {
         }
     }
     header
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_columns_file_is_an_error_and_a_missing_one_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let stem = dir.path().join("x_phot");
+        assert!(exposure_cards(&stem).unwrap().is_none());
+        std::fs::write(append(&stem, ".columns"), "1. Extension (zero for base image)\n3. Chip\n").unwrap();
+        let error = exposure_cards(&stem).err().unwrap().to_string();
+        assert!(error.ends_with("x_phot.columns: line 2: column number 3, wanted 2"), "{error}");
+    }
 }

@@ -60,7 +60,7 @@ pub fn bind(manifest: &Manifest, source: &Source, path: &Path, captures: &BTreeM
         faults: Vec::new(),
         place: source.place.clone(),
     };
-    let side = side_header(manifest, path, &source.header);
+    let side = side_header(manifest, path, &source.header).map_err(|error| vec![error.to_string()])?;
     if let Some(blocks) = &manifest.blocks {
         binder.find_blocks(blocks, side.as_ref());
     }
@@ -77,17 +77,14 @@ pub fn bind(manifest: &Manifest, source: &Source, path: &Path, captures: &BTreeM
 }
 
 /// The `.columns` file beside a `_phot.fits` whose header does not name its exposures.
-fn side_header(manifest: &Manifest, path: &Path, header: &Header) -> Option<Header> {
-    let blocks = manifest.blocks.as_ref()?;
-    let image = blocks.cards.get(&ExposureField::Image)?;
-    let named = (1..=999).any(|n| header.get(&numbered(image, n)).is_some());
-    if named {
-        return None;
+fn side_header(manifest: &Manifest, path: &Path, header: &Header) -> Result<Option<Header>, dolphot::Error> {
+    let image = manifest.blocks.as_ref().and_then(|b| b.cards.get(&ExposureField::Image));
+    let (Some(image), Some(name)) = (image, path.to_str()) else { return Ok(None) };
+    if (1..=999).any(|n| header.get(&numbered(image, n)).is_some()) {
+        return Ok(None);
     }
-    let name = path.to_str()?;
     let stem = name.strip_suffix(".gz").unwrap_or(name);
-    let stem = stem.strip_suffix(".fits").unwrap_or(stem);
-    dolphot::exposure_cards(Path::new(stem))
+    dolphot::exposure_cards(Path::new(stem.strip_suffix(".fits").unwrap_or(stem)))
 }
 
 fn numbered(template: &str, n: usize) -> String {
