@@ -33,7 +33,10 @@ fn png_size(path: &Path) -> (u32, u32) {
 
 /// The whole numbers of the last line that begins with `head`, after blanks and bars; their commas are left out.
 fn numbers(text: &str, head: &str) -> Vec<u64> {
-    let line = text.lines().rfind(|line| line.trim_start_matches(['│', ' ']).starts_with(head)).unwrap_or_else(|| panic!("no line {head} in\n{text}"));
+    let line = text
+        .lines()
+        .rfind(|line| line.trim_start_matches(['│', ' ']).starts_with(head))
+        .unwrap_or_else(|| panic!("no line {head} in\n{text}"));
     line.replace(',', "").split_whitespace().filter_map(|word| word.parse().ok()).collect()
 }
 

@@ -84,11 +84,13 @@ impl Site {
 
     /// All that a load leaves behind, but for times.
     fn checksums(&self) -> String {
-        let tables = "select format('%I.%I', schemaname, tablename) from pg_tables where schemaname in ('phat_v2', 'lmc', 'zoo') order by 1";
+        let tables =
+            "select format('%I.%I', schemaname, tablename) from pg_tables where schemaname in ('phat_v2', 'lmc', 'zoo') order by 1";
         let ledger = "(select table_name, loader, path, sha256, bytes, mtime_ns, scope, rows_read, rows_loaded, rows_rejected, rows_duplicate, loader_version, schema_version, cells from brickyard.ledger)";
         let mut lines: Vec<String> = self.column(tables).iter().map(|t| format!("{t}: {}", self.checksum(t))).collect();
         lines.extend(["brickyard.reject", ledger].map(|t| self.checksum(t)));
-        lines.push(self.column("select indexname::text from pg_indexes where schemaname in ('phat_v2', 'lmc', 'zoo') order by 1").join(" "));
+        lines
+            .push(self.column("select indexname::text from pg_indexes where schemaname in ('phat_v2', 'lmc', 'zoo') order by 1").join(" "));
         lines.join("\n")
     }
 
@@ -140,7 +142,20 @@ fn survey() -> &'static Path {
         }
         let dir = base.join(std::process::id().to_string());
         let mut command = brickyard();
-        command.args(["simulate", "--bricks", "4,15", "--fields", "10,15", "--objects", "3000", "--dolphot", "all", "--overlaps", "none", "--out"]);
+        command.args([
+            "simulate",
+            "--bricks",
+            "4,15",
+            "--fields",
+            "10,15",
+            "--objects",
+            "3000",
+            "--dolphot",
+            "all",
+            "--overlaps",
+            "none",
+            "--out",
+        ]);
         finish(&command.arg(&dir).output().expect("the binary starts"), true);
         dir
     })
@@ -227,7 +242,10 @@ fn the_real_phat_file_loads_as_astropy_reads_it_and_its_gst_recomputes() {
     let differing = "select p::text || chr(10) || o::text from phat_v2.phot_mod p full join public.oracle o using (objid) where p::text is distinct from o::text limit 3";
     assert_eq!(site.column(differing), Vec::<String>::new());
     assert_eq!(site.count("phat_v2.phot_mod"), 269);
-    assert_eq!(site.one("select min(random_id) >= 0 and max(random_id) < 100 and count(distinct random_id) > 260 from phat_v2.phot_mod"), "t");
+    assert_eq!(
+        site.one("select min(random_id) >= 0 and max(random_id) < 100 and count(distinct random_id) > 260 from phat_v2.phot_mod"),
+        "t"
+    );
     // the same file without its good-star columns: the transform makes all 6 x 269 of them
     let other = Site::new("load_real_gst");
     other.load(&["--loader", "phot_mod", "--set", "brick=15", path(&bare)]);
@@ -481,7 +499,9 @@ fn every_fits_type_is_stored_as_the_server_parses_astropys_text() {
     if python(ZOO_FILES, &[dir.path()]).is_none() {
         return;
     }
-    for (name, text) in [("schema/zoo/catalogue.toml", ZOO_CATALOGUE), ("schema/zoo/things.toml", ZOO_TABLE), ("loaders/zoo/things.toml", ZOO_LOADER)] {
+    for (name, text) in
+        [("schema/zoo/catalogue.toml", ZOO_CATALOGUE), ("schema/zoo/things.toml", ZOO_TABLE), ("loaders/zoo/things.toml", ZOO_LOADER)]
+    {
         let file = dir.path().join(name);
         std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder is made");
         std::fs::write(file, text).expect("it is written");
@@ -498,7 +518,10 @@ fn every_fits_type_is_stored_as_the_server_parses_astropys_text() {
     let differing = "select coalesce(p::text, 'missing') || chr(10) || coalesce(o::text, 'extra') from zoo.things p full join public.oracle o using (n) where p::text is distinct from o::text order by n limit 3";
     assert_eq!(site.column(differing), Vec::<String>::new());
     assert_eq!(site.count("zoo.things"), 30);
-    let rejects = site.column(&format!("select \"row\" || ': ' || reason from brickyard.reject where table_name = 'zoo.things' and file = '{}' order by \"row\"", path(&file)));
+    let rejects = site.column(&format!(
+        "select \"row\" || ': ' || reason from brickyard.reject where table_name = 'zoo.things' and file = '{}' order by \"row\"",
+        path(&file)
+    ));
     expect![[r#"
         31: position: position ra NaN, dec 20.092107148266603 is not on the sky: ra runs from 0 to 360 and dec from -90 to 90 degrees
         32: position: position ra 89.1053719298391, dec 90.0001 is not on the sky: ra runs from 0 to 360 and dec from -90 to 90 degrees
@@ -591,12 +614,16 @@ fn a_filter_with_one_exposure_needs_no_combined_block() {
     let kept = lines.iter().zip(&gone).filter(|(_, gone)| !**gone).map(|(l, _)| l.split_once(". ").expect("a number").1);
     std::fs::write(&columns, kept.enumerate().map(|(i, l)| format!("{}. {l}\n", i + 1)).collect::<String>()).expect("it is written");
     let rows = std::fs::read_to_string(text.path().join(DOLPHOT)).expect("it is there");
-    let cut = |line: &str| line.split_ascii_whitespace().zip(&gone).filter(|(_, gone)| !**gone).map(|(w, _)| w).collect::<Vec<_>>().join(" ") + "\n";
+    let cut = |line: &str| {
+        line.split_ascii_whitespace().zip(&gone).filter(|(_, gone)| !**gone).map(|(w, _)| w).collect::<Vec<_>>().join(" ") + "\n"
+    };
     std::fs::write(text.path().join(DOLPHOT), rows.lines().map(cut).collect::<String>()).expect("it is written");
     let site = Site::new("load_single_exposure");
     site.load(&["--indexes", "none", path(&text.path().join(DOLPHOT))]);
     let block: i32 = site.one("select block from phat_v2.exposure where filter = 'F110W'").parse().expect("one exposure");
-    let equal = format!("select count(*) filter (where f110w_vega = exp_vega[{block}] and f110w_rate = exp_rate[{block}] and f110w_flag = exp_flag[{block}]) = count(*) from phat_v2.phot_v2");
+    let equal = format!(
+        "select count(*) filter (where f110w_vega = exp_vega[{block}] and f110w_rate = exp_rate[{block}] and f110w_flag = exp_flag[{block}]) = count(*) from phat_v2.phot_v2"
+    );
     assert_eq!(site.one(&equal), "t");
     assert!(site.count("phat_v2.phot_v2") > 500);
 }
@@ -652,7 +679,10 @@ fn the_faults_of_a_file_are_told_at_once_and_leave_nothing_behind() {
         let told = told.replace(ST, "ST").replace(PHOT, "PHOT");
         wanted.assert_eq(&told);
     };
-    check("several", "phot_mod", expect![[r#"
+    check(
+        "several",
+        "phot_mod",
+        expect![[r#"
         error: DIR/ST: 7 faults against loader phat_v2.phot_mod; nothing was loaded from it:
           HDU 1: column f110w_snr is missing (for table column f110w_snr); the nearest name is f110w_snrr
           HDU 1: column f275w_rate: type 2E, which does not fit the table column f275w_rate (real)
@@ -661,45 +691,88 @@ fn the_faults_of_a_file_are_told_at_once_and_leave_nothing_behind() {
           HDU 1: column f475w_vega is missing (for table column f475w_f336w); the nearest name is f275w_vega
           HDU 1: column inside_ir: type D, which does not fit the table column inside_ir (smallint)
           HDU 1: column field: type A, which does not fit the table column field (smallint)
-    "#]]);
-    check("nowhere", "star_v2", expect![[r#"
+    "#]],
+    );
+    check(
+        "nowhere",
+        "star_v2",
+        expect![[r#"
         error: DIR/ST: 4 faults against loader phat_v2.star_v2; nothing was loaded from it:
           HDU 1: column ra is missing (for position)
           HDU 1: column dec is missing (for position)
           HDU 1: column ra is missing (for table column ra)
           HDU 1: column dec is missing (for table column dec)
-    "#]]);
-    check("hdu", "phot_mod", expect![[r#"
+    "#]],
+    );
+    check(
+        "hdu",
+        "phot_mod",
+        expect![[r#"
         error: DIR/ST: no table in HDU 1: it is an image; binary tables are in HDU 2 (STARS)
-    "#]]);
-    check("cut", "phot_mod", expect![[r#"
+    "#]],
+    );
+    check(
+        "cut",
+        "phot_mod",
+        expect![[r#"
         error: DIR/ST: HDU 1: truncated: the header promises 1492 rows of 270 bytes up to byte 420120, the file ends at 44297 (after 100 whole rows); fetch it again
-    "#]]);
-    check("cut_header", "phot_mod", expect![[r#"
+    "#]],
+    );
+    check(
+        "cut_header",
+        "phot_mod",
+        expect![[r#"
         error: DIR/ST: HDU 1: truncated: the file ends within the header; fetch it again
-    "#]]);
-    check("gzip_bad", "phot_mod", expect![[r#"
+    "#]],
+    );
+    check(
+        "gzip_bad",
+        "phot_mod",
+        expect![[r#"
         error: DIR/ST.gz: corrupt gzip after 420479 inflated bytes: corrupt gzip stream does not have a matching checksum; fetch the file again
-    "#]]);
-    check("gzip_cut", "phot_mod", expect![[r#"
+    "#]],
+    );
+    check(
+        "gzip_cut",
+        "phot_mod",
+        expect![[r#"
         error: DIR/ST.gz: corrupt gzip after 418250 inflated bytes: incomplete deflate stream; fetch the file again
-    "#]]);
-    check("text", "phot_mod", expect![[r#"
+    "#]],
+    );
+    check(
+        "text",
+        "phot_mod",
+        expect![[r#"
         error: DIR/ST: not a FITS file: it begins with "objid,ra,dec.1,2,3."
-    "#]]);
-    check("empty", "phot_mod", expect![[r#"
+    "#]],
+    );
+    check(
+        "empty",
+        "phot_mod",
+        expect![[r#"
         error: DIR/ST: not a FITS file: it begins with nothing (the file is empty)
-    "#]]);
-    check("empty_gz", "phot_mod", expect![[r#"
+    "#]],
+    );
+    check(
+        "empty_gz",
+        "phot_mod",
+        expect![[r#"
         error: DIR/ST.gz: not a FITS file: it begins with nothing (the file is empty), inflated
-    "#]]);
-    check("times", "phot_meas", expect![[r#"
+    "#]],
+    );
+    check(
+        "times",
+        "phot_meas",
+        expect![[r#"
         error: DIR/PHOT.gz: 3 faults against loader phat_v2.phot_meas; nothing was loaded from it:
           HDU 1: block 12: header card IMAGE12 is missing: which exposure is it?
           HDU 1: block 7: MJD 55729.331 is not 2011-06-17 07:55:12 (MJD 55729.330000)
           HDU 1: block 9: MJD "55729.33067130" or "2011-06-17" "noon" is not a time
-    "#]]);
-    for table in ["phat_v2.phot_mod", "phat_v2.phot_mod_duplicate", "phat_v2.star_v2", "phat_v2.phot_meas", "brickyard.ledger", "brickyard.reject"] {
+    "#]],
+    );
+    for table in
+        ["phat_v2.phot_mod", "phat_v2.phot_mod_duplicate", "phat_v2.star_v2", "phat_v2.phot_meas", "brickyard.ledger", "brickyard.reject"]
+    {
         assert_eq!(site.count(table), 0, "{table}");
     }
     assert_eq!(std::fs::read_dir(site.home.join("scratch")).expect("the scratch folder").count(), 0, "scratch files left");
@@ -777,7 +850,9 @@ print('--', rej)
 
 /// What the database holds, in the oracle's words.
 fn bricks_found(site: &Site) -> String {
-    let main = site.column("select objid || ' ' || brick || ' ' || to_char(f475w_vega, 'FM990.000') from phat_v2.phot_mod order by objid collate \"C\"");
+    let main = site.column(
+        "select objid || ' ' || brick || ' ' || to_char(f475w_vega, 'FM990.000') from phat_v2.phot_mod order by objid collate \"C\"",
+    );
     let mut duplicate = site.column("select objid || ' ' || brick || ' ' || to_char(f475w_vega, 'FM990.000') || ' ' || \"row\" from phat_v2.phot_mod_duplicate order by objid collate \"C\", brick, f475w_vega::text collate \"C\"");
     duplicate.sort();
     let rejects = site.one("select count(*) from brickyard.reject where table_name = 'phat_v2.phot_mod'");
@@ -804,8 +879,15 @@ fn check_books(site: &Site) {
         if site.one(&format!("select to_regclass('phat_v2.{table}')")) == "NULL" {
             continue;
         }
-        let wanted = format!("{} {} {}", site.count(&format!("phat_v2.{table}")), site.one(&format!("select count(*) from {duplicates} d")), site.one(&format!("select count(*) from brickyard.reject where table_name = 'phat_v2.{table}'")));
-        let found = format!("select coalesce(sum(rows_loaded), 0) || ' ' || coalesce(sum(rows_duplicate), 0) || ' ' || coalesce(sum(rows_rejected), 0) from brickyard.ledger where table_name = 'phat_v2.{table}'");
+        let wanted = format!(
+            "{} {} {}",
+            site.count(&format!("phat_v2.{table}")),
+            site.one(&format!("select count(*) from {duplicates} d")),
+            site.one(&format!("select count(*) from brickyard.reject where table_name = 'phat_v2.{table}'"))
+        );
+        let found = format!(
+            "select coalesce(sum(rows_loaded), 0) || ' ' || coalesce(sum(rows_duplicate), 0) || ' ' || coalesce(sum(rows_rejected), 0) from brickyard.ledger where table_name = 'phat_v2.{table}'"
+        );
         assert_eq!(site.one(&found), wanted, "{table}");
     }
     let lost = "select count(*) from brickyard.ledger where rows_read <> rows_loaded + rows_duplicate + rows_rejected and table_name in ('phat_v2.phot_mod', 'phat_v2.star_v2')";
@@ -839,7 +921,10 @@ fn overlapping_bricks_keep_the_first_row_and_set_the_others_aside() {
     let wanted = sorted_oracle(&python(BRICKS_ORACLE, &[&a, &b, &c]).expect("Python"));
     assert_lines(&bricks_found(&site), &wanted, "tables");
     check_books(&site);
-    assert_eq!(site.column("select distinct \"row\" || ' ' || split_part(reason, ':', 1) from brickyard.reject order by 1"), ["503 position", "504 position"]);
+    assert_eq!(
+        site.column("select distinct \"row\" || ' ' || split_part(reason, ':', 1) from brickyard.reject order by 1"),
+        ["503 position", "504 position"]
+    );
     // the primary key holds, and star_v2 has every row with a position
     assert_eq!(site.one("select count(*) from pg_indexes where indexname = 'phot_mod_pkey'"), "1");
     assert_eq!(site.count("phat_v2.star_v2"), 600 + 502 + 600);
@@ -882,7 +967,10 @@ fn a_replaced_brick_gives_its_place_to_the_duplicate_that_came_first() {
         let wanted = sorted_oracle(&python(BRICKS_ORACLE, &[order[0], order[1], order[2], &step]).expect("Python"));
         assert_lines(&bricks_found(&site), &wanted, database);
         check_books(&site);
-        assert_eq!(site.one("select string_agg(distinct scope, '; ' order by scope) from brickyard.ledger"), "brick=15; brick=16; brick=17");
+        assert_eq!(
+            site.one("select string_agg(distinct scope, '; ' order by scope) from brickyard.ledger"),
+            "brick=15; brick=16; brick=17"
+        );
     }
 }
 
@@ -1046,7 +1134,13 @@ fn a_server_killed_at_any_moment_ends_as_an_undisturbed_one_when_run_again() {
         look().execute(empty);
         let pid = std::fs::read_to_string(home.path().join("pg/data/postmaster.pid")).expect("the server's pid file");
         let pid = pid.lines().next().expect("a line").to_owned();
-        let child = brickyard().args(load).args(["--data-dir", path(home.path())]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let child = brickyard()
+            .args(load)
+            .args(["--data-dir", path(home.path())])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
         std::thread::sleep(whole.mul_f64(moment));
         assert!(Command::new("kill").args(["-9", &pid]).status().expect("kill runs").success());
         let output = child.wait_with_output().expect("it ends");
@@ -1109,7 +1203,10 @@ fn two_loads_at_once_do_not_mix() {
     site.execute("select pg_advisory_lock(hashtext('brickyard.load'), hashtext('phat_v2.phot_mod'))");
     let told = site.refused(&args);
     let pid = site.one("select pg_backend_pid()");
-    assert!(told.contains("another load is writing phat_v2.phot_mod") && told.contains(&format!("database session {pid}, since ")), "{told}");
+    assert!(
+        told.contains("another load is writing phat_v2.phot_mod") && told.contains(&format!("database session {pid}, since ")),
+        "{told}"
+    );
 }
 
 #[test]
@@ -1131,7 +1228,14 @@ fn full_disks_are_told_and_the_load_goes_on_when_there_is_room() {
     let file = survey().join("brick15").join(format!("{PHOT}.gz"));
     // the loader's scratch
     let site = Site::new("load_full_scratch");
-    let with = |site: &Site| finish_any(&brickyard().args(["load", "--indexes", "none", "--database-url", &site.url, "--data-dir", path(&small), path(&file)]).output().expect("it starts"));
+    let with = |site: &Site| {
+        finish_any(
+            &brickyard()
+                .args(["load", "--indexes", "none", "--database-url", &site.url, "--data-dir", path(&small), path(&file)])
+                .output()
+                .expect("it starts"),
+        )
+    };
     let (good, told) = with(&site);
     assert!(!good && told.contains("No space left on device") && told.contains("free some space or give another --data-dir"), "{told}");
     assert!(mount("64m", &small, true));
@@ -1140,7 +1244,8 @@ fn full_disks_are_told_and_the_load_goes_on_when_there_is_room() {
     // the server's disk: a cluster of its own, which nobody misses
     let _stop = Stop(dir.path());
     finish(&brickyard().args(["db", "start", "--data-dir", path(dir.path())]).output().expect("it starts"), true);
-    let url = String::from_utf8(brickyard().args(["db", "url", "--data-dir", path(dir.path())]).output().expect("it answers").stdout).expect("a URL");
+    let url = String::from_utf8(brickyard().args(["db", "url", "--data-dir", path(dir.path())]).output().expect("it answers").stdout)
+        .expect("a URL");
     let runtime = runtime();
     let connection = runtime.block_on(brickyard::db::connect(&harness::options(url.trim()))).expect("a connection");
     let site = Site { connection, url: url.trim().to_owned(), home: dir.path().to_owned(), runtime, _home: None };
@@ -1261,16 +1366,30 @@ fn many_small_runs_make_the_same_table_in_the_same_order_as_one() {
     let words: Vec<String> = files.iter().map(|f| path(f).to_owned()).collect();
     let load = |name: &str, run_bytes: usize| {
         let site = Site::new(name);
-        let catalogs: Vec<_> = brickyard::schema::Catalog::names(&[]).expect("names").iter().map(|n| brickyard::schema::Catalog::load(&[], n).expect("a catalogue")).collect();
+        let catalogs: Vec<_> = brickyard::schema::Catalog::names(&[])
+            .expect("names")
+            .iter()
+            .map(|n| brickyard::schema::Catalog::load(&[], n).expect("a catalogue"))
+            .collect();
         let manifests = manifest::load_all(&[], &catalogs).expect("manifests");
         let set = BTreeMap::new();
-        let tasks = files::tasks(&words, &files::Request { manifests: &manifests, catalogs: &catalogs, forced: false, set: &set }).expect("tasks");
-        let options = Options { replace: false, recluster: false, indexing: Indexing::None, index_sessions: 1, scratch_dir: site.home.clone(), run_bytes };
-        let report = site.runtime.block_on(async { ingest::load(&site.connection, tasks, &options, &Progress::silent()).await }).expect("it loads");
+        let tasks =
+            files::tasks(&words, &files::Request { manifests: &manifests, catalogs: &catalogs, forced: false, set: &set }).expect("tasks");
+        let options = Options {
+            replace: false,
+            recluster: false,
+            indexing: Indexing::None,
+            index_sessions: 1,
+            scratch_dir: site.home.clone(),
+            run_bytes,
+        };
+        let report =
+            site.runtime.block_on(async { ingest::load(&site.connection, tasks, &options, &Progress::silent()).await }).expect("it loads");
         assert_eq!(report.files.len(), 5);
         assert_eq!(std::fs::read_dir(&site.home).expect("the scratch folder").count(), 0, "runs have no names");
         // in the order of the heap
-        ["phot_mod", "star_v2", "phot_meas", "phot_v2"].map(|t| site.one(&format!("select md5(string_agg(t::text, chr(10) order by ctid)) from phat_v2.{t} t")))
+        ["phot_mod", "star_v2", "phot_meas", "phot_v2"]
+            .map(|t| site.one(&format!("select md5(string_agg(t::text, chr(10) order by ctid)) from phat_v2.{t} t")))
     };
     let wanted = load("load_one_run", sort::RUN_BYTES);
     assert_eq!(load("load_small_runs", 200 << 10), wanted);

@@ -85,7 +85,9 @@ fn every_file_of_the_fits_zoo_opens_or_says_why_not() {
     let lines = read_all(&zoo);
     let files = std::fs::read_dir(&zoo).expect("the zoo").count();
     assert_eq!(lines.len(), files * 7);
-    let of = |file: &str, hdu: &str| lines.iter().find_map(|l| l.strip_prefix(&format!("{file} {hdu} "))).unwrap_or_else(|| panic!("{file}")).to_owned();
+    let of = |file: &str, hdu: &str| {
+        lines.iter().find_map(|l| l.strip_prefix(&format!("{file} {hdu} "))).unwrap_or_else(|| panic!("{file}")).to_owned()
+    };
     // the rows that astropy counts
     if let Some(python) = harness::python() {
         let counted = Command::new(python).arg("-W").arg("ignore").arg("-c").arg(COUNT).arg(&zoo).output().expect("Python starts");
@@ -118,7 +120,9 @@ fn damaged_tables_open_or_say_what_is_wrong() {
 /// A small table, and copies of it with one or a few bytes of the headers changed, or cut short.
 fn damaged(dir: &Path) {
     use brickyard::format::fits_write::{Column, Form, TableFile};
-    let columns: Vec<Column> = [("ra", Form::D), ("dec", Form::D), ("mag", Form::E), ("flag", Form::I)].map(|(name, form)| Column { name: name.into(), form }).into();
+    let columns: Vec<Column> = [("ra", Form::D), ("dec", Form::D), ("mag", Form::E), ("flag", Form::I)]
+        .map(|(name, form)| Column { name: name.into(), form })
+        .into();
     let mut table = TableFile::create(Vec::new(), &columns, 20, &[]).expect("headers");
     table.write_rows(&[0x41; 22 * 20]).expect("rows");
     let whole = table.finish().expect("a file");
@@ -140,9 +144,19 @@ fn damaged(dir: &Path) {
         std::fs::write(dir.join(format!("bytes{n:03}.fits")), bytes).expect("it is written");
     }
     // numbers that do not fit the file, or any file
-    for (n, (key, value)) in [("NAXIS1", "999999999999999"), ("NAXIS2", "999999999999999"), ("NAXIS2", "-1"), ("NAXIS1", "0"), ("TFIELDS", "998"), ("TFORM2", "'999999999D'"), ("TFORM2", "'4Z      '"), ("PCOUNT", "9999999999"), ("NAXIS1", "9223372036854775807")]
-        .into_iter()
-        .enumerate()
+    for (n, (key, value)) in [
+        ("NAXIS1", "999999999999999"),
+        ("NAXIS2", "999999999999999"),
+        ("NAXIS2", "-1"),
+        ("NAXIS1", "0"),
+        ("TFIELDS", "998"),
+        ("TFORM2", "'999999999D'"),
+        ("TFORM2", "'4Z      '"),
+        ("PCOUNT", "9999999999"),
+        ("NAXIS1", "9223372036854775807"),
+    ]
+    .into_iter()
+    .enumerate()
     {
         let mut bytes = whole.clone();
         let at = (0..bytes.len()).step_by(80).find(|&i| bytes[i..].starts_with(format!("{key:<8}=").as_bytes())).expect("the card");

@@ -238,7 +238,8 @@ impl Bench<'_> {
         if !output.status.success() {
             return Err(Error::Child { command: format!("{command:?}"), output: String::from_utf8_lossy(&output.stderr).into_owned() });
         }
-        let report: serde_json::Value = serde_json::from_slice(&output.stdout).map_err(|e| Error::Setup(format!("the loader's report: {e}")))?;
+        let report: serde_json::Value =
+            serde_json::from_slice(&output.stdout).map_err(|e| Error::Setup(format!("the loader's report: {e}")))?;
         let number = |key: &str| report[key].as_f64().unwrap_or(f64::NAN);
         let rows = report["files"][0]["rows_loaded"].as_f64().unwrap_or(f64::NAN);
         Ok(Load {
@@ -273,9 +274,19 @@ impl Bench<'_> {
         let copy_cpu: Vec<f64> = copies.iter().map(|c| c.cpu_s).collect();
         let (loader, server) = (of(|l| l.loader_cpu_s), of(|l| l.server_cpu_s));
         let both = of(|l| l.loader_cpu_s + l.server_cpu_s);
-        self.add(Figure::of(format!("{name}: FITS to clustered table, wall over server-side COPY"), &ratios(&walls, &copy_walls), "", Goal::AtMost(1.15)));
+        self.add(Figure::of(
+            format!("{name}: FITS to clustered table, wall over server-side COPY"),
+            &ratios(&walls, &copy_walls),
+            "",
+            Goal::AtMost(1.15),
+        ));
         self.add(Figure::of(format!("{name}: loader CPU over server CPU"), &ratios(&loader, &server), "", Goal::AtMost(0.25)));
-        self.add(Figure::of(format!("{name}: loader + server CPU over server CPU of COPY"), &ratios(&both, &copy_cpu), "", Goal::AtMost(1.3)));
+        self.add(Figure::of(
+            format!("{name}: loader + server CPU over server CPU of COPY"),
+            &ratios(&both, &copy_cpu),
+            "",
+            Goal::AtMost(1.3),
+        ));
         self.add(Figure::of(format!("{name}: loader memory"), &of(|l| l.peak_mib), "MiB", Goal::AtMost(600.0)));
         self.add(Figure::of(format!("{name}: loading rate"), &of(|l| l.rows / l.wall_s / 1e3), "k rows/s", Goal::Shown));
         self.add(Figure::of(format!("{name}: server-side COPY"), &copy_walls, "s", Goal::Shown));
@@ -304,14 +315,20 @@ impl Bench<'_> {
             let (index, analyze) = (format!("CREATE INDEX ON {quoted} (q3c_ang2ipix({ra}, {dec}))"), format!("ANALYZE {quoted}"));
             let index = self.cost_of(&[&index, &analyze]).await?;
             ours.push(load.loader_cpu_s + load.server_cpu_s + index.cpu_s);
-            self.sql(&format!("DROP TABLE IF EXISTS public.bench_recipe; CREATE TABLE public.bench_recipe (LIKE {quoted}); CHECKPOINT")).await?;
+            self.sql(&format!("DROP TABLE IF EXISTS public.bench_recipe; CREATE TABLE public.bench_recipe (LIKE {quoted}); CHECKPOINT"))
+                .await?;
             let copy = format!("COPY public.bench_recipe FROM '{binary}' (FORMAT binary)");
             let index = format!("CREATE INDEX bench_recipe_q3c ON public.bench_recipe (q3c_ang2ipix({ra}, {dec}))");
             let recipe = [&copy, &index, "CLUSTER public.bench_recipe USING bench_recipe_q3c", "ANALYZE public.bench_recipe"];
             theirs.push(self.cost_of(&recipe).await?.cpu_s);
         }
         self.sql("DROP TABLE public.bench_recipe").await?;
-        self.add(Figure::of(format!("{name}: clustered with Q3C index, CPU over COPY, index, CLUSTER"), &ratios(&ours, &theirs), "", Goal::AtMost(goal)));
+        self.add(Figure::of(
+            format!("{name}: clustered with Q3C index, CPU over COPY, index, CLUSTER"),
+            &ratios(&ours, &theirs),
+            "",
+            Goal::AtMost(goal),
+        ));
         self.add(Figure::of(format!("{name}: that recipe's CPU"), &theirs, "s", Goal::Shown));
         Ok(())
     }
@@ -329,7 +346,13 @@ impl Bench<'_> {
             ours.push(self.load("phot_mod", &file, "none").await?.wall_s);
             self.sql(&format!("TRUNCATE {}; CHECKPOINT", ddl::qualified(&table))).await?;
             let mut command = tokio::process::Command::new(&python);
-            command.arg("-c").arg(include_str!("astropy_psycopg.py")).arg(&file).arg(table.full_name()).arg("15").arg(self.connection.url());
+            command
+                .arg("-c")
+                .arg(include_str!("astropy_psycopg.py"))
+                .arg(&file)
+                .arg(table.full_name())
+                .arg("15")
+                .arg(self.connection.url());
             let started = Instant::now();
             let output = command.output().await.map_err(|source| Error::Io { doing: "running Python".into(), source })?;
             theirs.push(started.elapsed().as_secs_f64());
@@ -371,8 +394,18 @@ impl Bench<'_> {
             ours.push(started.elapsed().as_secs_f64());
         }
         let count = builds.len();
-        self.add(Figure::of(format!("{name}: all {count} indices, wall over one after another in one session"), &ratios(&ours, &alone), "", Goal::AtMost(0.72)));
-        self.add(Figure::of(format!("{name}: the same over one session with 2 parallel workers per build"), &ratios(&ours, &parallel), "", Goal::Shown));
+        self.add(Figure::of(
+            format!("{name}: all {count} indices, wall over one after another in one session"),
+            &ratios(&ours, &alone),
+            "",
+            Goal::AtMost(0.72),
+        ));
+        self.add(Figure::of(
+            format!("{name}: the same over one session with 2 parallel workers per build"),
+            &ratios(&ours, &parallel),
+            "",
+            Goal::Shown,
+        ));
         self.add(Figure::of(format!("{name}: all {count} indices"), &ours, "s", Goal::Shown));
         Ok(())
     }
@@ -427,7 +460,8 @@ impl Bench<'_> {
     /// Cones around random objects, planning and execution, warm.
     async fn cones(&mut self, rows: u64) -> Result<(), Error> {
         let radii = [(0.2, 0.1, 60), (2.0, 0.1, 60), (10.0, 0.4, 40), (60.0, 1.05, 8)];
-        let centres = self.connection.query("SELECT ra, dec FROM phat_v2.phot_mod TABLESAMPLE SYSTEM (1) ORDER BY random_id LIMIT 60", &[]).await;
+        let centres =
+            self.connection.query("SELECT ra, dec FROM phat_v2.phot_mod TABLESAMPLE SYSTEM (1) ORDER BY random_id LIMIT 60", &[]).await;
         let centres: Vec<(f64, f64)> = centres.map_err(db::Error::from)?.iter().map(|r| (r.get(0), r.get(1))).collect();
         for (radius_arcsec, goal, count) in radii {
             let (mut ours, mut theirs) = (Vec::new(), Vec::new());
@@ -451,7 +485,8 @@ impl Bench<'_> {
 
     /// Planning and execution time by the server's own clock.
     async fn explain_ms(&self, sql: &str) -> Result<f64, Error> {
-        let rows = self.connection.query(&format!("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {sql}"), &[]).await.map_err(db::Error::from)?;
+        let rows =
+            self.connection.query(&format!("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {sql}"), &[]).await.map_err(db::Error::from)?;
         let plan: serde_json::Value = rows.first().map_or(serde_json::Value::Null, |r| r.get(0));
         let ms = |key: &str| plan[0][key].as_f64().unwrap_or(f64::NAN);
         Ok(ms("Planning Time") + ms("Execution Time"))

@@ -33,5 +33,9 @@ fn stat(pid: u32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = text.rsplit(") ").next()?.split(' ').collect();
     let ticks = |i: usize| fields.get(i).and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0);
-    Some(Stat { parent: fields.get(1)?.parse().ok()?, own: (ticks(11) + ticks(12)) / TICKS_PER_S, reaped: (ticks(13) + ticks(14)) / TICKS_PER_S })
+    Some(Stat {
+        parent: fields.get(1)?.parse().ok()?,
+        own: (ticks(11) + ticks(12)) / TICKS_PER_S,
+        reaped: (ticks(13) + ticks(14)) / TICKS_PER_S,
+    })
 }

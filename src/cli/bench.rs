@@ -45,7 +45,13 @@ pub async fn run(config: &Config, args: Args) -> anyhow::Result<ExitCode> {
     let mut db = config.db();
     db.data_dir = db.data_dir.join("bench");
     let python = std::env::var_os("BRICKYARD_TEST_PYTHON").map(Into::into);
-    let options = bench::load::Options { db, quick: args.quick, runs: args.runs.unwrap_or(if args.quick { 3 } else { 5 }).max(1), only: args.only, python };
+    let options = bench::load::Options {
+        db,
+        quick: args.quick,
+        runs: args.runs.unwrap_or(if args.quick { 3 } else { 5 }).max(1),
+        only: args.only,
+        python,
+    };
     let figures = bench::load::run(&options, &|line| eprintln!("{line}")).await?;
     if args.json {
         let list: Vec<_> = figures.iter().map(Figure::json).collect();

@@ -199,7 +199,9 @@ async fn load(config: &Config, connection: &Connection, survey: &Path) -> anyhow
     };
     let progress = progress(tasks.len());
     let report = ingest::load(connection, tasks, &options, &progress).await.map_err(|error| match error {
-        ingest::Error::Changed { .. } => anyhow::anyhow!("{error}\nThe database holds another sample: give this one a place of its own, brickyard --data-dir DIR demo"),
+        ingest::Error::Changed { .. } => {
+            anyhow::anyhow!("{error}\nThe database holds another sample: give this one a place of its own, brickyard --data-dir DIR demo")
+        }
         other => other.into(),
     })?;
     drop(progress);

@@ -198,7 +198,12 @@ fn lines(files: usize) -> Progress {
         }
         Event::Indexing { total } => eprintln!("building {total} indices"),
         Event::Clustering { table } => eprintln!("clustering {table}"),
-        Event::Reading { .. } | Event::Read { .. } | Event::Copying { .. } | Event::Copied { .. } | Event::Indexed { .. } | Event::Analyzing { .. } => {}
+        Event::Reading { .. }
+        | Event::Read { .. }
+        | Event::Copying { .. }
+        | Event::Copied { .. }
+        | Event::Indexed { .. }
+        | Event::Analyzing { .. } => {}
     })
 }
 

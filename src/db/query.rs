@@ -28,11 +28,11 @@ use arrow::array::{
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType as Arrow, Field, Schema, SchemaRef};
 use futures_util::StreamExt;
+use postgres_types::{FromSql, Kind, ToSql, Type};
 use std::fmt::Write as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio_postgres::error::SqlState;
-use postgres_types::{FromSql, Kind, ToSql, Type};
 use tokio_postgres::{Client, RowStream, Statement};
 
 /// Rows of a full batch.
@@ -109,16 +109,7 @@ fn describe(statement: &Statement) -> Result<(Vec<Column>, Vec<Layout>), Error> 
     let pair = |c: &tokio_postgres::Column| {
         let (wire, array) =
             wire_of(c.type_()).ok_or_else(|| Error::Type { column: c.name().to_owned(), postgres: c.type_().to_string() })?;
-        let column = Column {
-            name: c.name().to_owned(),
-            datatype: wire.datatype(),
-            array,
-            unit: String::new(),
-            ucd: String::new(),
-            description: String::new(),
-            nullable: true,
-            sentinel: None,
-        };
+        let column = Column { array, ..Column::new(c.name(), wire.datatype()) };
         Ok((column, (wire, array)))
     };
     statement.columns().iter().map(pair).collect::<Result<Vec<_>, _>>().map(|pairs| pairs.into_iter().unzip())

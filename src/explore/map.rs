@@ -107,14 +107,10 @@ impl Map {
         super::read_only(client).await?;
         let Rows { mut columns, batches } = db::query(client, &statement, &[]).await?;
         let centre = |name: &str, ucd: &str| Column {
-            name: name.into(),
-            datatype: DataType::Double,
-            array: false,
             unit: "deg".into(),
             ucd: ucd.into(),
             description: "Centre of the HEALPix cell".into(),
-            nullable: true,
-            sentinel: None,
+            ..Column::new(name, DataType::Double)
         };
         columns.splice(1..1, [centre("ra", "pos.eq.ra"), centre("dec", "pos.eq.dec")]);
         let healpix = self.resolution.healpix();

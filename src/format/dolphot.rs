@@ -332,7 +332,8 @@ fn civil(mjd: f64) -> (String, String) {
 
 fn read_wcs(path: &Path) -> Result<Tangent, Error> {
     let stem = path.with_extension("");
-    let candidates = [append(path, ".wcs.hdr"), append(&stem, "_F475W_drz.hdr"), append(path, ".wcs.fits"), append(&stem, "_F475W_drz.fits")];
+    let candidates =
+        [append(path, ".wcs.hdr"), append(&stem, "_F475W_drz.hdr"), append(path, ".wcs.fits"), append(&stem, "_F475W_drz.fits")];
     let Some(found) = candidates.iter().find(|p| p.is_file()) else {
         let wanted = candidates.iter().map(|p| p.file_name().unwrap_or_default().to_string_lossy().into_owned()).collect();
         return Err(Error::NoWcs { path: path.to_owned(), wanted });
@@ -350,7 +351,8 @@ fn cards(text: &str) -> Header {
     let mut header = Header::default();
     // a FITS file has no line ends in its first 81 bytes
     let as_lines = text.bytes().take(81).any(|b| b == b'\n');
-    let records: Vec<&[u8]> = if as_lines { text.as_bytes().split(|&b| b == b'\n').collect() } else { text.as_bytes().chunks(80).collect() };
+    let records: Vec<&[u8]> =
+        if as_lines { text.as_bytes().split(|&b| b == b'\n').collect() } else { text.as_bytes().chunks(80).collect() };
     for record in records {
         if let Some((key, value)) = parse_card(&String::from_utf8_lossy(record)) {
             header.insert(&key, &value);

@@ -90,7 +90,15 @@ impl Source {
     fn open_dolphot(path: &Path) -> Result<Source, Error> {
         let reader = dolphot::Reader::open(path)?;
         let (layout, header) = (reader.layout.clone(), reader.header.clone());
-        Ok(Source { layout, header, place: "text".into(), rows: None, reader: Reader::Dolphot(Box::new(reader)), next_row: 0, _scratch: Vec::new() })
+        Ok(Source {
+            layout,
+            header,
+            place: "text".into(),
+            rows: None,
+            reader: Reader::Dolphot(Box::new(reader)),
+            next_row: 0,
+            _scratch: Vec::new(),
+        })
     }
 
     /// Appends up to `most` rows to `buffer`; the number of rows read, 0 at the end.

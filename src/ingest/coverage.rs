@@ -12,7 +12,6 @@ pub const CELL_BITS: u32 = 34;
 /// a designation is within 5e-7 degree of its position, 6 units, or 12 in the corners of a face.
 const BORDER_BITS: u32 = 6;
 
-
 /// The cells of positions, gathered one by one.
 #[derive(Default)]
 pub struct Coverage {

@@ -145,25 +145,68 @@ pub enum SkyColumn {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Op {
     /// `count` neighbouring values of 2, 4 or 8 bytes, stored as they are.
-    Copy2 { offset: usize, count: usize },
-    Copy4 { offset: usize, count: usize },
-    Copy8 { offset: usize, count: usize },
+    Copy2 {
+        offset: usize,
+        count: usize,
+    },
+    Copy4 {
+        offset: usize,
+        count: usize,
+    },
+    Copy8 {
+        offset: usize,
+        count: usize,
+    },
     /// `count` neighbouring logicals as smallints; `column` is the first's.
-    Logicals { offset: usize, count: usize, column: u16 },
+    Logicals {
+        offset: usize,
+        count: usize,
+        column: u16,
+    },
     /// A whole field: length word and value, or the -1 of NULL.
     Constant(Box<[u8]>),
     /// A number converted to the column's type.
-    Convert { number: Number, to: DataType, nulls: Box<[f64]>, undefined: Undefined, column: u16 },
+    Convert {
+        number: Number,
+        to: DataType,
+        nulls: Box<[f64]>,
+        undefined: Undefined,
+        column: u16,
+    },
     /// A string, without trailing blanks and what follows a NUL.
-    Text { offset: usize, width: usize, undefined: Undefined, column: u16 },
+    Text {
+        offset: usize,
+        width: usize,
+        undefined: Undefined,
+        column: u16,
+    },
     Sky(SkyColumn),
     Objid,
     RandomId,
     /// `a - b` as a real, or `undetected` where either is that.
-    Difference { a: Number, b: Number, undetected: f32 },
-    GoodStar { snr: Number, sharp: Number, crowd: Number, vega: Number, snr_min: f32, sharp2_max: f32, crowd_max: f32, undetected: f32 },
+    Difference {
+        a: Number,
+        b: Number,
+        undetected: f32,
+    },
+    GoodStar {
+        snr: Number,
+        sharp: Number,
+        crowd: Number,
+        vega: Number,
+        snr_min: f32,
+        sharp2_max: f32,
+        crowd_max: f32,
+        undetected: f32,
+    },
     /// An array of `elements`; `plain` ones are copied.
-    Array { elements: Box<[Number]>, to: DataType, plain: bool, nulls: Box<[f64]>, column: u16 },
+    Array {
+        elements: Box<[Number]>,
+        to: DataType,
+        plain: bool,
+        nulls: Box<[f64]>,
+        column: u16,
+    },
 }
 
 /// Runs the operations: appends the fields of one row (without the field count) to `out`, which has room for

@@ -19,7 +19,8 @@ pub struct Build {
 
 /// The statements that make the indices which the table lacks, the dearest first.
 pub async fn missing(connection: &Connection, table: &Table) -> Result<Vec<Build>, Error> {
-    let rows = connection.query(include_str!("../../sql/ingest/index_names.sql"), &[&table.schema, &table.name]).await.map_err(db::Error::from)?;
+    let rows =
+        connection.query(include_str!("../../sql/ingest/index_names.sql"), &[&table.schema, &table.name]).await.map_err(db::Error::from)?;
     let there: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
     let mut builds: Vec<Build> = all(table).into_iter().filter(|b| !there.contains(&b.name)).collect();
     builds.sort_by_key(|b| std::cmp::Reverse(b.cost));
@@ -35,7 +36,12 @@ pub async fn missing_q3c(connection: &Connection, table: &Table) -> Result<bool,
 
 /// Every index of the table, the primary key among them.
 pub fn all(table: &Table) -> Vec<Build> {
-    let key = ddl::primary_key(table).map(|sql| Build { name: ddl::primary_key_name(table), sql, table: table.full_name(), cost: cost(table, &table.key) + 1 });
+    let key = ddl::primary_key(table).map(|sql| Build {
+        name: ddl::primary_key_name(table),
+        sql,
+        table: table.full_name(),
+        cost: cost(table, &table.key) + 1,
+    });
     let index = |index: &crate::schema::Index| Build {
         name: index.name.clone(),
         sql: ddl::create_index(table, index),

@@ -4,9 +4,9 @@
 //! thread of its own while the chunks before are being sent, so that the server is never waited for by anything but
 //! itself. One connection is enough: two into one table gave no gain on 2 cores (measured, `bench load`).
 
-use super::designation::{Designation, random_id};
 use super::chunk::{Chunk, Pool};
 use super::coverage::{Coverage, ranges};
+use super::designation::{Designation, random_id};
 use super::encode::{self, COPY_HEADER, COPY_TRAILER, Context};
 use super::files::Task;
 use super::ledger::{self, Entry, Line};
@@ -221,7 +221,10 @@ fn prepare(task: &Task, manifests: &[Manifest], options: &Options, progress: &Pr
     let (mut plans, mut faults, mut faulty) = (Vec::new(), Vec::new(), Vec::new());
     for manifest in manifests {
         if manifest.hdu != first.hdu {
-            let faults = vec![format!("loader {} reads HDU {}, loader {} HDU {}: load them one by one with --loader", first.name, first.hdu, manifest.name, manifest.hdu)];
+            let faults = vec![format!(
+                "loader {} reads HDU {}, loader {} HDU {}: load them one by one with --loader",
+                first.name, first.hdu, manifest.name, manifest.hdu
+            )];
             return Err(Error::Faults { path: task.path.clone(), loader: manifest.name.clone(), faults });
         }
         match plan::bind(manifest, &source, &task.path, &task.captures) {
@@ -238,7 +241,8 @@ fn prepare(task: &Task, manifests: &[Manifest], options: &Options, progress: &Pr
         faults.retain(|fault| seen.insert(fault.clone()));
         return Err(Error::Faults { path: task.path.clone(), loader: faulty.join(", "), faults });
     }
-    let mut prepared = Prepared { plans, sorted: None, rows_read: 0, rejects: Vec::new(), cells: Vec::new(), scratch_dir: options.scratch_dir.clone() };
+    let mut prepared =
+        Prepared { plans, sorted: None, rows_read: 0, rejects: Vec::new(), cells: Vec::new(), scratch_dir: options.scratch_dir.clone() };
     if prepared.plans.iter().any(|p| p.position.is_some()) {
         read_and_sort(&mut source, &mut prepared, task, options, progress)?;
     }
@@ -289,7 +293,13 @@ fn read_and_sort(source: &mut Source, prepared: &mut Prepared, task: &Task, opti
 }
 
 /// The transaction of a file.
-async fn transact(connection: &Connection, file: Loading<'_>, works: &[Work], prepared: Prepared, progress: &Progress) -> Result<Vec<FileReport>, Error> {
+async fn transact(
+    connection: &Connection,
+    file: Loading<'_>,
+    works: &[Work],
+    prepared: Prepared,
+    progress: &Progress,
+) -> Result<Vec<FileReport>, Error> {
     let Loading { task, stamp, started, hashing } = file;
     let mut reports = Vec::new();
     connection.batch_execute("BEGIN").await.map_err(db::Error::from)?;
@@ -420,7 +430,8 @@ async fn known_designations(connection: &Connection, plan: &Plan, prepared: &Pre
     let mut known = Vec::new();
     // some ranges at a time, so that the planner sees index conditions and not a long list
     for ranges in ranges(&shared).chunks(32) {
-        let terms: Vec<String> = ranges.iter().map(|(low, high)| format!("q3c_ang2ipix({ra}, {dec}) >= {low} AND q3c_ang2ipix({ra}, {dec}) < {high}")).collect();
+        let terms: Vec<String> =
+            ranges.iter().map(|(low, high)| format!("q3c_ang2ipix({ra}, {dec}) >= {low} AND q3c_ang2ipix({ra}, {dec}) < {high}")).collect();
         let sql = format!("SELECT {ra}, {dec} FROM {name} WHERE {}", terms.join(" OR "));
         let none: [&(dyn postgres_types::ToSql + Sync); 0] = [];
         let rows = connection.query_raw(&sql, none).await.map_err(db::Error::from)?;
@@ -461,7 +472,15 @@ async fn copy_rows(
     let failed = |source| Error::Copy { path: task.path.clone(), table: table.full_name(), source };
     let (sender, receiver) = mpsc::channel(CHUNKS);
     let path = task.path.display().to_string();
-    let encoder = Encoder { prepared: prepared.clone(), which, path, known, keeps_duplicates: work.duplicates.is_some(), sender, progress: progress.clone() };
+    let encoder = Encoder {
+        prepared: prepared.clone(),
+        which,
+        path,
+        known,
+        keeps_duplicates: work.duplicates.is_some(),
+        sender,
+        progress: progress.clone(),
+    };
     let encoding = tokio::task::spawn_blocking(move || encoder.run());
     let sql = copy_sql(table);
     let (encoded, copied) = tokio::join!(encoding, copy(connection, &sql, receiver));

@@ -1,8 +1,8 @@
 //! The loader's books in the database: what was loaded from which file, what was rejected, and who is loading.
 
 use crate::db::{Connection, Error as DbError};
-use std::collections::HashSet;
 use postgres_types::ToSql;
+use std::collections::HashSet;
 
 /// A line of the ledger, as far as the next load needs it.
 #[derive(Debug, Clone)]

@@ -356,5 +356,7 @@ pub fn named<'a>(manifests: &'a [Manifest], wanted: &str) -> Result<&'a Manifest
     let exact = manifests.iter().find(|m| m.name == wanted);
     let mut short = manifests.iter().filter(|m| m.name.rsplit('.').next() == Some(wanted));
     let only = short.next().filter(|_| short.next().is_none());
-    exact.or(only).ok_or_else(|| Error::NoSuchLoader { wanted: wanted.to_owned(), known: manifests.iter().map(|m| m.name.clone()).collect() })
+    exact
+        .or(only)
+        .ok_or_else(|| Error::NoSuchLoader { wanted: wanted.to_owned(), known: manifests.iter().map(|m| m.name.clone()).collect() })
 }

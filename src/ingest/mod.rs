@@ -69,20 +69,40 @@ pub enum Error {
 #[derive(Debug, Clone)]
 pub enum Event {
     /// A file is being read and sorted.
-    Reading { file: String, rows: Option<u64> },
+    Reading {
+        file: String,
+        rows: Option<u64>,
+    },
     /// So many more of its rows were read.
-    Read { rows: u64, fraction: f64 },
+    Read {
+        rows: u64,
+        fraction: f64,
+    },
     /// Its rows are going into a table.
-    Copying { table: String, rows: u64 },
+    Copying {
+        table: String,
+        rows: u64,
+    },
     /// So many more rows were sent.
-    Copied { rows: u64 },
+    Copied {
+        rows: u64,
+    },
     /// The file is in, or was left out.
     File(FileReport),
     /// Indices are being built.
-    Indexing { total: usize },
-    Indexed { name: String, total: usize },
-    Analyzing { table: String },
-    Clustering { table: String },
+    Indexing {
+        total: usize,
+    },
+    Indexed {
+        name: String,
+        total: usize,
+    },
+    Analyzing {
+        table: String,
+    },
+    Clustering {
+        table: String,
+    },
 }
 
 /// Where events go.
@@ -246,19 +266,28 @@ async fn make_tables(connection: &Connection, tables: &[Table]) -> Result<(), Er
 
 /// Creates the table without indices, or checks that the one there has the columns of the schema file.
 async fn make_table(connection: &Connection, table: &Table) -> Result<(), Error> {
-    let live = connection.query(include_str!("../../sql/schema/live_columns.sql"), &[&table.schema, &table.name]).await.map_err(db::Error::from)?;
+    let live = connection
+        .query(include_str!("../../sql/schema/live_columns.sql"), &[&table.schema, &table.name])
+        .await
+        .map_err(db::Error::from)?;
     if live.is_empty() {
         let sql = format!("BEGIN;\n{}\n{}\n{}\nCOMMIT", ddl::create_schema(&table.schema), ddl::create_table(table), ddl::comments(table));
         connection.batch_execute(&sql).await.map_err(db::Error::from)?;
         return Ok(db::connect::publish(connection, &table.schema).await?);
     }
     let live: Vec<String> = live.iter().map(|row| format!("{} {}", row.get::<_, String>(0), row.get::<_, String>(1))).collect();
-    let wanted: Vec<String> = table.columns.iter().map(|c| format!("{} {}", c.name, ddl::column_type(c))).map(|c| c.replace(" NOT NULL", "")).collect();
+    let wanted: Vec<String> =
+        table.columns.iter().map(|c| format!("{} {}", c.name, ddl::column_type(c))).map(|c| c.replace(" NOT NULL", "")).collect();
     let mut differences: Vec<String> = Vec::new();
     for i in 0..live.len().max(wanted.len()) {
         match (live.get(i), wanted.get(i)) {
             (Some(l), Some(w)) if same_column(l, w) => {}
-            (l, w) => differences.push(format!("column {}: there is {}, wanted {}", i + 1, l.map_or("none", String::as_str), w.map_or("none", String::as_str))),
+            (l, w) => differences.push(format!(
+                "column {}: there is {}, wanted {}",
+                i + 1,
+                l.map_or("none", String::as_str),
+                w.map_or("none", String::as_str)
+            )),
         }
     }
     if differences.is_empty() { Ok(()) } else { Err(Error::OtherTable { table: table.full_name(), differences }) }
@@ -270,7 +299,13 @@ fn same_column(live: &str, wanted: &str) -> bool {
 }
 
 /// Indices, clustering, statistics.
-async fn finish(connection: &Connection, tables: &[Table], options: &Options, progress: &Progress, report: &mut Report) -> Result<(), Error> {
+async fn finish(
+    connection: &Connection,
+    tables: &[Table],
+    options: &Options,
+    progress: &Progress,
+    report: &mut Report,
+) -> Result<(), Error> {
     let changed = |t: &&Table| report.files.iter().any(|f| f.table == t.full_name() && !matches!(f.outcome, Outcome::Skipped(_)));
     let changed: Vec<Table> = tables.iter().filter(changed).cloned().collect();
     if options.indexing == Indexing::Build {

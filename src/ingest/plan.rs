@@ -143,7 +143,8 @@ impl Binder<'_> {
     fn check_times(&mut self, block: usize) {
         let block = &self.blocks[block];
         let fact = |what| block.facts.get(&what).map(String::as_str);
-        let (Some(mjd), Some(date), Some(time)) = (fact(ExposureField::Mjd), fact(ExposureField::Dateobs), fact(ExposureField::Timeobs)) else {
+        let (Some(mjd), Some(date), Some(time)) = (fact(ExposureField::Mjd), fact(ExposureField::Dateobs), fact(ExposureField::Timeobs))
+        else {
             return;
         };
         let (number, place) = (block.number, self.place.clone());
@@ -328,13 +329,24 @@ impl Binder<'_> {
             return Some(Op::Text { offset: raw.offset, width: raw.repeat, undefined, column: at });
         }
         let number = number_at(raw, 0);
-        if raw.kind == RawKind::Logical && column.datatype == DataType::Smallint && undefined == Undefined::Reject && raw.repeat == 1 && origin.nulls.is_empty() {
+        if raw.kind == RawKind::Logical
+            && column.datatype == DataType::Smallint
+            && undefined == Undefined::Reject
+            && raw.repeat == 1
+            && origin.nulls.is_empty()
+        {
             return Some(Op::Logicals { offset: raw.offset, count: 1, column: at });
         }
         let plain = is_plain(&number, column.datatype) && origin.nulls.is_empty();
         if column.array {
             let elements: Vec<Number> = (0..raw.repeat).map(|i| number_at(raw, i)).collect();
-            return Some(Op::Array { elements: elements.into(), to: column.datatype, plain, nulls: origin.nulls.clone().into(), column: at });
+            return Some(Op::Array {
+                elements: elements.into(),
+                to: column.datatype,
+                plain,
+                nulls: origin.nulls.clone().into(),
+                column: at,
+            });
         }
         Some(match (plain, raw.kind.bytes(1)) {
             (true, 2) => Op::Copy2 { offset: raw.offset, count: 1 },
@@ -361,7 +373,8 @@ impl Binder<'_> {
     fn transform(&mut self, column: &Column, transform: Transform, origin: &Origin, for_column: &str) -> Option<Op> {
         let args: Vec<Option<Number>> = origin.args.iter().map(|name| self.number(name, for_column)).collect();
         let arg = |i: usize| args.get(i).copied().flatten();
-        let setting = |name: &str| origin.with.get(name).and_then(|v| v.as_float().or_else(|| v.as_integer().map(|i| i as f64))).map(|v| v as f32);
+        let setting =
+            |name: &str| origin.with.get(name).and_then(|v| v.as_float().or_else(|| v.as_integer().map(|i| i as f64))).map(|v| v as f32);
         let wanted = match transform {
             Transform::Objid => DataType::Text,
             Transform::Htm9 | Transform::Ring256 | Transform::Nest4096 => DataType::Integer,
@@ -369,7 +382,12 @@ impl Binder<'_> {
             Transform::GoodStar => DataType::Smallint,
         };
         if column.datatype != wanted || column.array {
-            self.fault(format!("{for_column}: transform {} makes {}, the column is {}", transform.name(), wanted.postgres(), column.datatype.postgres()));
+            self.fault(format!(
+                "{for_column}: transform {} makes {}, the column is {}",
+                transform.name(),
+                wanted.postgres(),
+                column.datatype.postgres()
+            ));
             return None;
         }
         Some(match transform {
@@ -503,7 +521,9 @@ fn coalesce(ops: Vec<Op>) -> Vec<Op> {
             (Some(Op::Copy2 { offset, count }), Op::Copy2 { offset: next, count: n }) if *offset + 2 * *count == *next => *count += n,
             (Some(Op::Copy4 { offset, count }), Op::Copy4 { offset: next, count: n }) if *offset + 4 * *count == *next => *count += n,
             (Some(Op::Copy8 { offset, count }), Op::Copy8 { offset: next, count: n }) if *offset + 8 * *count == *next => *count += n,
-            (Some(Op::Logicals { offset, count, .. }), Op::Logicals { offset: next, count: n, .. }) if *offset + *count == *next => *count += n,
+            (Some(Op::Logicals { offset, count, .. }), Op::Logicals { offset: next, count: n, .. }) if *offset + *count == *next => {
+                *count += n
+            }
             (Some(Op::Constant(before)), Op::Constant(more)) => *before = [&before[..], &more[..]].concat().into(),
             _ => joined.push(op),
         }

@@ -240,6 +240,8 @@ impl<'a> Reader<'a> {
             description: description.into_inner(),
             nullable: self.flag(table, "nullable"),
             sentinel,
+            utype: self.text(table, "utype").map(Spanned::into_inner).unwrap_or_default(),
+            xtype: self.text(table, "xtype").map(Spanned::into_inner).unwrap_or_default(),
         }
     }
 
@@ -314,7 +316,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-const COLUMN_KEYS: [&str; 8] = ["each", "name", "type", "unit", "ucd", "description", "sentinel", "nullable"];
+const COLUMN_KEYS: [&str; 10] = ["each", "name", "type", "unit", "ucd", "description", "sentinel", "nullable", "utype", "xtype"];
 /// PostgreSQL's `ALTER COLUMN ... SET STORAGE` words.
 const ARRAY_STORAGES: [&str; 4] = ["plain", "main", "external", "extended"];
 

@@ -18,6 +18,29 @@ pub struct Column {
     pub nullable: bool,
     /// The number that stands for "not measured" (99.999), if there is one.
     pub sentinel: Option<f64>,
+    /// The column's place in a data model (`obscore:access.reference`), empty for none.
+    pub utype: String,
+    /// How the value is to be read beyond its datatype (DALI: `point`, `circle`, `polygon`, `adql:REGION`); empty for none.
+    /// Timestamps need none here: their datatype says it.
+    pub xtype: String,
+}
+
+impl Column {
+    /// A column of which only name and type are known; it may be NULL.
+    pub fn new(name: impl Into<String>, datatype: DataType) -> Column {
+        Column {
+            name: name.into(),
+            datatype,
+            array: false,
+            unit: String::new(),
+            ucd: String::new(),
+            description: String::new(),
+            nullable: true,
+            sentinel: None,
+            utype: String::new(),
+            xtype: String::new(),
+        }
+    }
 }
 
 /// What an index is over.
