@@ -66,7 +66,7 @@ pub fn median(runs: &[f64]) -> f64 {
 }
 
 /// The quantile by linear interpolation; NaN of nothing.
-fn quantile(runs: &[f64], q: f64) -> f64 {
+pub fn quantile(runs: &[f64], q: f64) -> f64 {
     let mut sorted = runs.to_vec();
     sorted.sort_by(f64::total_cmp);
     let at = q * (sorted.len().saturating_sub(1)) as f64;

@@ -3,14 +3,19 @@
 //! Each bench alternates ours and the other, quotes the median of several runs with its spread, and says whether the
 //! goal holds. Nothing here is asserted by a test: machines differ, ratios are read by people.
 
+mod http;
 pub mod load;
 mod machine;
 mod measure;
+pub mod tap;
 
 pub use measure::{Figure, Goal};
 
 /// The benches there are: name and what it measures.
-pub const BENCHES: [(&str, &str); 1] = [("load", "files to tables, indices and cones against the server's own speed")];
+pub const BENCHES: [(&str, &str); 2] = [
+    ("load", "files to tables, indices and cones against the server's own speed"),
+    ("tap", "the query service over HTTP: streams, cones, jobs, uploads, translation"),
+];
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -2,6 +2,7 @@
 
 use crate::bench::{self, BENCHES, Figure};
 use crate::config::Config;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Measure the figures of merit, side by side with the server's own speed
@@ -22,16 +23,21 @@ pub struct Args {
     /// Runs of each measurement [default: 5, quick: 3]
     #[arg(long, value_name = "N")]
     runs: Option<usize>,
-    /// Only the figures whose group has this name (ids, mod, meas, recipe, index, python, scale, cones, map)
+    /// Only the figures whose group has this name (load: ids, mod, meas, recipe, index,
+    /// python, scale, cones, map; tap: stream, memory, cone, async, upload, adql)
     #[arg(long, value_name = "GROUP", value_delimiter = ',')]
     only: Vec<String>,
+    /// For tap: ADQL queries to translate, a JSON object with `query` a line [default: the service's examples]
+    #[arg(long, value_name = "FILE")]
+    queries: Option<PathBuf>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   brickyard bench                 lists the benches
   brickyard bench load --quick    a small sample, a minute or two
-  brickyard bench load --json     figures as a JSON list on stdout";
+  brickyard bench load --json     figures as a JSON list on stdout
+  brickyard bench tap --only cone,stream";
 
 pub async fn run(config: &Config, args: Args) -> anyhow::Result<ExitCode> {
     let Some(name) = &args.name else {
@@ -45,14 +51,12 @@ pub async fn run(config: &Config, args: Args) -> anyhow::Result<ExitCode> {
     let mut db = config.db();
     db.data_dir = db.data_dir.join("bench");
     let python = std::env::var_os("BRICKYARD_TEST_PYTHON").map(Into::into);
-    let options = bench::load::Options {
-        db,
-        quick: args.quick,
-        runs: args.runs.unwrap_or(if args.quick { 3 } else { 5 }).max(1),
-        only: args.only,
-        python,
+    let (quick, only, runs) = (args.quick, args.only, args.runs.unwrap_or(if args.quick { 3 } else { 5 }).max(1));
+    let say = |line| eprintln!("{line}");
+    let figures = match name.as_str() {
+        "tap" => bench::tap::run(&bench::tap::Options { db, quick, runs, only, queries: args.queries }, &say).await?,
+        _ => bench::load::run(&bench::load::Options { db, quick, runs, only, python }, &say).await?,
     };
-    let figures = bench::load::run(&options, &|line| eprintln!("{line}")).await?;
     if args.json {
         let list: Vec<_> = figures.iter().map(Figure::json).collect();
         println!("{}", serde_json::to_string_pretty(&list)?);
