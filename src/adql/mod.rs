@@ -9,4 +9,4 @@ pub mod tree;
 mod words;
 
 pub use error::{Code, Error};
-pub use parse::parse;
+pub use parse::{parse, parse_with};

@@ -1,12 +1,12 @@
 //! Values and conditions, by precedence: OR, AND, NOT, predicates, `||`, `+ -`, `* /`, sign, `::`.
 
-use super::{Parser, shape, words};
+use super::{CASE_LEVELS, Parser, shape, words};
 use crate::adql::error::{Code, Error};
 use crate::adql::token::{Kind, unquote};
 use crate::adql::tree::{Arguments, BinaryOperator, CastName, CastType, Comparison, Expr, ExprKind, Literal, Name, UnaryOperator};
 
 /// How many `::` may follow a value: each is a level of the tree.
-const MAX_CASTS: usize = 8;
+const MAX_CASTS: usize = 2;
 
 impl Parser<'_> {
     /// An expression that is a value.
@@ -314,7 +314,7 @@ impl Parser<'_> {
             "NULL" => literal(self, Literal::Null),
             "TRUE" => literal(self, Literal::Boolean(true)),
             "FALSE" => literal(self, Literal::Boolean(false)),
-            "CASE" => self.nested(Self::case),
+            "CASE" => self.nested_by(CASE_LEVELS, Self::case),
             "CAST" if opens => self.nested(Self::cast),
             "TIMESTAMP" if second == Kind::String => self.timestamp(),
             "DATE" | "TIME" if second == Kind::String => Err(self.expected("a value").hint("write TIMESTAMP '2010-07-12T00:00:00'")),
@@ -352,6 +352,10 @@ impl Parser<'_> {
 
     fn call(&mut self) -> Result<Expr, Error> {
         let name = self.any_name();
+        if !shape::is_known_function(&name.text) && !(self.is_known)(&name.text) {
+            let message = format!("there is no function {}", name.text);
+            return Err(Error::new(Code::UnknownFunction, name.span, message));
+        }
         let arguments = self.nested(Self::arguments)?;
         let span = self.since(name.span);
         if (self.at_word("OVER") || self.at_word("FILTER")) && self.peek_second().kind == Kind::Open {

@@ -16,13 +16,25 @@ use super::words;
 
 pub use shape::is_known_function;
 
-/// How deep parentheses, calls, queries, NOT and signs may nest. A level is up to nine nodes of the tree.
+/// How deep parentheses, calls, NOT and signs may nest. A level is up to six nodes of the tree; what holds more of them in
+/// one another counts for several levels, so that no branch of a tree is longer than about 700 nodes.
 pub const MAX_DEPTH: usize = 100;
 
-/// Reads a query.
+/// The levels that a CASE counts for: it holds conditions.
+const CASE_LEVELS: usize = 3;
+
+/// The levels that a query within a query counts for.
+const QUERY_LEVELS: usize = 4;
+
+/// Reads a query. Functions that are not ADQL's own pass: which of them there are is the checker's to say.
 pub fn parse(text: &str) -> Result<Query, Error> {
+    parse_with(text, &|_| true)
+}
+
+/// Reads a query in which only ADQL's own functions and those that are known may be called.
+pub fn parse_with(text: &str, is_known: &dyn Fn(&str) -> bool) -> Result<Query, Error> {
     let tokens = token::tokens(text)?;
-    let mut parser = Parser { text, tokens, at: 0, depth: 0 };
+    let mut parser = Parser { text, tokens, at: 0, depth: 0, is_known };
     parser.refuse_other_statements()?;
     let query = parser.whole_query()?;
     parser.end()?;
@@ -34,6 +46,7 @@ struct Parser<'a> {
     tokens: Vec<Token>,
     at: usize,
     depth: usize,
+    is_known: &'a dyn Fn(&str) -> bool,
 }
 
 impl<'a> Parser<'a> {
@@ -110,14 +123,19 @@ impl<'a> Parser<'a> {
 
     /// Runs `parse` one level deeper.
     fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
-        if self.depth == MAX_DEPTH {
+        self.nested_by(1, parse)
+    }
+
+    /// Runs `parse` some levels deeper.
+    fn nested_by<T>(&mut self, levels: usize, parse: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+        if self.depth + levels > MAX_DEPTH {
             let message = format!("the query nests deeper than {MAX_DEPTH} levels");
             return Err(Error::new(Code::LimitDepth, self.peek().span(), message)
                 .hint("take away needless parentheses, or name a part of the query: WITH part AS (SELECT ...) SELECT ..."));
         }
-        self.depth += 1;
+        self.depth += levels;
         let parsed = parse(self);
-        self.depth -= 1;
+        self.depth -= levels;
         parsed
     }
 

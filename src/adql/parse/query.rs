@@ -1,6 +1,6 @@
 //! Queries: WITH, SELECT and its clauses, set operations.
 
-use super::Parser;
+use super::{Parser, QUERY_LEVELS};
 use crate::adql::error::{Code, Error};
 use crate::adql::token::Kind;
 use crate::adql::tree::{Body, CommonTable, Count, Expr, From, Item, Name, Order, Path, Query, Select, SetOperand, SetOperator, Span};
@@ -51,7 +51,7 @@ impl Parser<'_> {
     /// `( query )`, the cursor at the parenthesis.
     pub(super) fn query_in_parentheses(&mut self, wanted: &str) -> Result<Query, Error> {
         self.expect(Kind::OpenQuery, wanted)?;
-        self.nested(|parser| {
+        self.nested_by(QUERY_LEVELS, |parser| {
             if parser.at_word("WITH") {
                 let message = "WITH stands only at the very beginning of a query";
                 return Err(Error::new(Code::NotInAdql, parser.peek().span(), message)
