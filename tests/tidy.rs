@@ -34,7 +34,7 @@ const SQL_AUTHORS: [(&str, &str, &str); 9] = [
 ];
 
 /// Who reads queries and so knows their words; none of them writes a statement.
-const SQL_READERS: [&str; 2] = ["adql/parse/", "adql/words.rs"];
+const SQL_READERS: [&str; 3] = ["adql/parse/", "adql/token.rs", "adql/words.rs"];
 
 /// Statements that are words of the protocol rather than questions.
 const CONTROL: [&str; 5] = ["BEGIN", "COMMIT", "ROLLBACK", "SET ", "CHECKPOINT"];
