@@ -559,3 +559,26 @@ fn what_cannot_be_answered_is_said() {
         assert_eq!(sky.error(text), expected, "{text}");
     }
 }
+
+/// Tables t, u, v with columns a, b, as the texts of the front's tests name them.
+fn letters() -> Catalogue {
+    let table = |name: &str| table(name, vec![column("a", DataType::Integer, "", ""), column("b", DataType::Integer, "", "")], None);
+    Catalogue::new(["t", "u", "v"].map(|name| Relation::new(Arc::new(table(name)), None)).to_vec())
+}
+
+#[test]
+fn the_deepest_trees_are_translated_on_the_stack_of_a_thread() {
+    let translate = || {
+        let catalogue = letters();
+        let mut texts = crate::adql::deepest();
+        texts.push(format!("SELECT {}1{} FROM t", "abs(1 + 2 * ".repeat(100), "::int::float8)".repeat(100)));
+        texts.push(format!("SELECT a FROM t WHERE {}a = 1{}", "(b = 1 OR b = 2 AND ".repeat(90), ")".repeat(90)));
+        texts.push(format!("SELECT a FROM t WHERE {}1{}", "a = ABS(1 + CASE WHEN ".repeat(1), " = 1 THEN 1 END)".repeat(1)));
+        texts.push(format!("SELECT a FROM t WHERE {}SELECT a FROM t{}", "a IN (SELECT a FROM t WHERE a IN (".repeat(12), "))".repeat(12)));
+        for text in texts {
+            // an error is an answer too; it comes from the bottom
+            let _ = adql::translate(&text, &catalogue, &Options::default());
+        }
+    };
+    std::thread::Builder::new().stack_size(2 << 20).spawn(translate).expect("a thread").join().expect("it does not overflow");
+}

@@ -1,6 +1,7 @@
 //! The one integration-test binary; its modules are an annotated index.
 #![allow(clippy::unwrap_used)] // a test may fall where it stands
 
+mod adql; // the front of ADQL: the gold sample, error texts, linear time
 mod adql_answers; // ADQL answered by a server: geometry against great circles, plans, semantics, attacks
 mod cluster; // the embedded PostgreSQL: start, share, crash, refuse
 mod demo; // one command: simulate, load, ask, stop

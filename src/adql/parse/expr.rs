@@ -3,7 +3,7 @@
 use super::{CASE_LEVELS, Parser, shape, words};
 use crate::adql::error::{Code, Error};
 use crate::adql::token::{Kind, unquote};
-use crate::adql::tree::{Arguments, BinaryOperator, CastName, CastType, Comparison, Expr, ExprKind, Literal, Name, UnaryOperator};
+use crate::adql::tree::{Arguments, BinaryOperator, CastName, CastType, Comparison, Expr, ExprKind, Literal, Name, Span, UnaryOperator};
 
 /// How many `::` may follow a value: each is a level of the tree.
 const MAX_CASTS: usize = 2;
@@ -21,38 +21,36 @@ impl Parser<'_> {
         shape::condition(expr)
     }
 
-    /// Either: alternatives with OR.
+    /// Either: alternatives with OR, of conditions with AND. What is alone, as mostly within parentheses, takes the short way.
     fn expr(&mut self) -> Result<Expr, Error> {
-        self.joined("OR", Self::conjunction, ExprKind::Or)
+        let first = self.negation()?;
+        if self.at_word("AND") || self.at_word("OR") { self.joined(first) } else { Ok(first) }
     }
 
-    fn conjunction(&mut self) -> Result<Expr, Error> {
-        self.joined("AND", Self::negation, ExprKind::And)
-    }
-
-    /// Conditions between a word.
-    fn joined(
-        &mut self,
-        word: &str,
-        operand: impl Fn(&mut Self) -> Result<Expr, Error>,
-        kind: impl Fn(Vec<Expr>) -> ExprKind,
-    ) -> Result<Expr, Error> {
-        let first = operand(self)?;
-        if !self.at_word(word) {
-            return Ok(first);
-        }
-        let start = first.span;
+    /// The rest of conditions between AND and OR.
+    fn joined(&mut self, first: Expr) -> Result<Expr, Error> {
+        let mut alternatives = Vec::new();
         let mut all = vec![shape::condition(first)?];
-        while self.eat_word(word) {
-            all.push(shape::condition(operand(self)?)?);
+        loop {
+            let and = self.at_word("AND");
+            if !and && !self.at_word("OR") {
+                break;
+            }
+            self.advance();
+            if !and {
+                alternatives.push(one_of(std::mem::take(&mut all), ExprKind::And));
+            }
+            all.push(shape::condition(self.negation()?)?);
         }
-        Ok(Expr { kind: kind(all), span: self.since(start) })
+        alternatives.push(one_of(all, ExprKind::And));
+        Ok(one_of(alternatives, ExprKind::Or))
     }
 
     fn negation(&mut self) -> Result<Expr, Error> {
-        if !self.at_word("NOT") {
-            return self.predicate();
-        }
+        if self.at_word("NOT") { self.not() } else { self.predicate() }
+    }
+
+    fn not(&mut self) -> Result<Expr, Error> {
         let start = self.advance().span();
         let operand = self.nested(Self::negation)?;
         let operand = Box::new(shape::condition(operand)?);
@@ -62,14 +60,25 @@ impl Parser<'_> {
     /// A value, or one compared, or EXISTS.
     fn predicate(&mut self) -> Result<Expr, Error> {
         if self.at_word("EXISTS") && matches!(self.peek_second().kind, Kind::Open | Kind::OpenQuery) {
-            let start = self.advance().span();
-            let query = Box::new(self.query_in_parentheses("a query after EXISTS")?);
-            return Ok(Expr { kind: ExprKind::Exists(query), span: self.since(start) });
+            return self.exists();
         }
         let left = self.concatenation()?;
-        if let Some(operator) = comparison(self.peek().kind) {
-            return self.comparison(left, operator);
+        match self.peek().kind {
+            Kind::Word => self.predicate_with_words(left),
+            kind => match comparison(kind) {
+                Some(operator) => self.comparison(left, operator),
+                None => Ok(left),
+            },
         }
+    }
+
+    fn exists(&mut self) -> Result<Expr, Error> {
+        let start = self.advance().span();
+        let query = Box::new(self.query_in_parentheses("a query after EXISTS")?);
+        Ok(Expr { kind: ExprKind::Exists(query), span: self.since(start) })
+    }
+
+    fn predicate_with_words(&mut self, left: Expr) -> Result<Expr, Error> {
         match self.word_at(self.peek()).to_ascii_uppercase().as_str() {
             "IS" => self.is(left),
             "NOT" => self.negated_predicate(left),
@@ -173,61 +182,52 @@ impl Parser<'_> {
         }
     }
 
+    /// A value: operands between `||`, `+ -` and `* /`, which bind tighter in this order.
     fn concatenation(&mut self) -> Result<Expr, Error> {
-        self.chain(Self::sum, |kind| (kind == Kind::Concatenate).then_some(BinaryOperator::Concatenate))
+        let first = self.signed()?;
+        if operator(self.peek().kind).is_some() { self.chain(shape::value(first)?) } else { Ok(first) }
     }
 
-    fn sum(&mut self) -> Result<Expr, Error> {
-        self.chain(Self::product, |kind| match kind {
-            Kind::Plus => Some(BinaryOperator::Add),
-            Kind::Minus => Some(BinaryOperator::Subtract),
-            _ => None,
-        })
-    }
-
-    fn product(&mut self) -> Result<Expr, Error> {
-        self.chain(Self::signed, |kind| match kind {
-            Kind::Star => Some(BinaryOperator::Multiply),
-            Kind::Slash => Some(BinaryOperator::Divide),
-            _ => None,
-        })
-    }
-
-    /// Values between operators of one precedence.
-    fn chain(
-        &mut self,
-        operand: impl Fn(&mut Self) -> Result<Expr, Error>,
-        operator: impl Fn(Kind) -> Option<BinaryOperator>,
-    ) -> Result<Expr, Error> {
-        let first = operand(self)?;
-        if operator(self.peek().kind).is_none() {
-            return Ok(first);
-        }
-        let start = first.span;
-        let first = Box::new(shape::value(first)?);
-        let mut rest = Vec::new();
-        while let Some(operator) = operator(self.peek().kind) {
+    /// The rest of a value that begins with an operand and an operator. One chain is open per precedence; an operator closes
+    /// those that bind tighter.
+    fn chain(&mut self, first: Expr) -> Result<Expr, Error> {
+        let mut open: [Chain; 3] = Default::default();
+        let mut operand = first;
+        while let Some((operator, level)) = operator(self.peek().kind) {
             self.advance();
-            rest.push((operator, shape::value(operand(self)?)?));
+            for chain in open[level + 1..].iter_mut().rev() {
+                operand = chain.close(operand);
+            }
+            open[level].push(operand, operator);
+            operand = shape::value(self.signed()?)?;
         }
-        Ok(Expr { kind: ExprKind::Chain { first, rest }, span: self.since(start) })
+        for chain in open.iter_mut().rev() {
+            operand = chain.close(operand);
+        }
+        Ok(operand)
     }
 
     fn signed(&mut self) -> Result<Expr, Error> {
         let operator = match self.peek().kind {
             Kind::Minus => UnaryOperator::Minus,
             Kind::Plus => UnaryOperator::Plus,
-            _ => return self.cast_habit(),
+            _ => {
+                let operand = self.operand_of_value()?;
+                return if self.at(Kind::Cast) { self.cast_habit(operand) } else { Ok(operand) };
+            }
         };
+        self.sign(operator)
+    }
+
+    fn sign(&mut self, operator: UnaryOperator) -> Result<Expr, Error> {
         let start = self.advance().span();
         let operand = self.nested(Self::signed)?;
         let operand = Box::new(shape::value(operand)?);
         Ok(Expr { kind: ExprKind::Unary { operator, operand }, span: self.since(start) })
     }
 
-    /// `value::type`
-    fn cast_habit(&mut self) -> Result<Expr, Error> {
-        let mut expr = self.operand_of_value()?;
+    /// `value::type`, the cursor at the colons.
+    fn cast_habit(&mut self, mut expr: Expr) -> Result<Expr, Error> {
         for casts in 0.. {
             if !self.at(Kind::Cast) {
                 break;
@@ -245,27 +245,44 @@ impl Parser<'_> {
     }
 
     fn operand_of_value(&mut self) -> Result<Expr, Error> {
-        let token = self.peek();
-        let literal = |literal, span| Ok(Expr { kind: ExprKind::Literal(literal), span });
-        match token.kind {
-            Kind::Integer => literal(Literal::Integer(self.advance().text(self.text).to_owned()), token.span()),
-            Kind::Decimal => literal(Literal::Decimal(self.advance().text(self.text).to_owned()), token.span()),
-            Kind::String => literal(Literal::String(self.string()), self.since(token.span())),
-            Kind::OpenQuery => {
-                let query = Box::new(self.query_in_parentheses("a query")?);
-                Ok(Expr { kind: ExprKind::Scalar(query), span: self.since(token.span()) })
-            }
+        match self.peek().kind {
             Kind::Open => self.nested(Self::in_parentheses),
+            Kind::OpenQuery => self.scalar(),
             Kind::Word => self.word(),
-            Kind::Delimited => {
-                let name = self.any_name();
-                if matches!(self.peek().kind, Kind::Open | Kind::OpenQuery) {
-                    return Err(Error::new(Code::Syntax, name.span, "a function's name stands without quotes"));
-                }
-                self.column(name)
-            }
-            _ => Err(self.unexpected("a value")),
+            Kind::Delimited => self.delimited(),
+            _ => self.literal(),
         }
+    }
+
+    fn scalar(&mut self) -> Result<Expr, Error> {
+        let start = self.peek().span();
+        let query = Box::new(self.query_in_parentheses("a query")?);
+        Ok(Expr { kind: ExprKind::Scalar(query), span: self.since(start) })
+    }
+
+    fn delimited(&mut self) -> Result<Expr, Error> {
+        let name = self.any_name();
+        if matches!(self.peek().kind, Kind::Open | Kind::OpenQuery) {
+            return Err(Error::new(Code::Syntax, name.span, "a function's name stands without quotes"));
+        }
+        self.column(name)
+    }
+
+    /// A number or a string.
+    fn literal(&mut self) -> Result<Expr, Error> {
+        let token = self.peek();
+        let written = token.text(self.text);
+        let literal = match token.kind {
+            Kind::Integer => Literal::Integer(written.to_owned()),
+            Kind::Decimal => Literal::Decimal(written.to_owned()),
+            Kind::String => {
+                let text = self.string();
+                return Ok(Expr { kind: ExprKind::Literal(Literal::String(text)), span: self.since(token.span()) });
+            }
+            _ => return Err(self.unexpected("a value")),
+        };
+        self.advance();
+        Ok(Expr { kind: ExprKind::Literal(literal), span: token.span() })
     }
 
     /// A string, and those after it, which continue it.
@@ -284,47 +301,59 @@ impl Parser<'_> {
             return Err(self.unexpected("a value"));
         }
         let mut expr = self.expr()?;
-        if self.at(Kind::Comma) {
-            return Err(self.expected("a closing parenthesis").hint("rows of values, (a, b), are not part of ADQL: compare one by one"));
-        }
         if !self.at(Kind::Close) {
-            let error = self.unexpected("an operator or a closing parenthesis");
-            let (line, column) = Error::new(Code::Syntax, start, "").line_column(self.text);
-            return Err(error.hint(format!("close the parenthesis that opens in line {line}, column {column}")));
+            return Err(self.unclosed(start));
         }
         self.advance();
         expr.span = self.since(start);
         Ok(expr)
     }
 
+    /// The error that the parenthesis at `start` is not closed here.
+    fn unclosed(&self, start: Span) -> Error {
+        if self.at(Kind::Comma) {
+            return self.expected("a closing parenthesis").hint("rows of values, (a, b), are not part of ADQL: compare one by one");
+        }
+        let error = self.unexpected("an operator or a closing parenthesis");
+        let (line, column) = Error::new(Code::Syntax, start, "").line_column(self.text);
+        error.hint(format!("close the parenthesis that opens in line {line}, column {column}"))
+    }
+
     /// A word at the beginning of a value: a literal, CASE, CAST, a function or a column.
     fn word(&mut self) -> Result<Expr, Error> {
+        let opens = matches!(self.peek_second().kind, Kind::Open | Kind::OpenQuery);
+        let word = self.word_at(self.peek());
+        let is = |keyword: &str| word.eq_ignore_ascii_case(keyword);
+        match (words::is_reserved(word), opens) {
+            (false, false) => self.plain_column(),
+            (false, true) => self.call(),
+            (true, true) if words::is_function(word) => self.call(),
+            (true, true) if is("CAST") => self.nested(Self::cast),
+            (true, _) if is("CASE") => self.nested_by(CASE_LEVELS, Self::case),
+            (true, _) => self.reserved_word(),
+        }
+    }
+
+    /// A literal that is a word, or a reserved word in the wrong place.
+    fn reserved_word(&mut self) -> Result<Expr, Error> {
         let token = self.peek();
-        let word = self.word_at(token);
+        let upper = self.word_at(token).to_ascii_uppercase();
         let second = self.peek_second().kind;
-        let opens = matches!(second, Kind::Open | Kind::OpenQuery);
-        let literal = |parser: &mut Self, literal| {
-            parser.advance();
-            Ok(Expr { kind: ExprKind::Literal(literal), span: token.span() })
-        };
-        if !words::is_reserved(word) {
-            return if opens { self.call() } else { self.plain_column() };
-        }
-        match word.to_ascii_uppercase().as_str() {
-            "NULL" => literal(self, Literal::Null),
-            "TRUE" => literal(self, Literal::Boolean(true)),
-            "FALSE" => literal(self, Literal::Boolean(false)),
-            "CASE" => self.nested_by(CASE_LEVELS, Self::case),
-            "CAST" if opens => self.nested(Self::cast),
-            "TIMESTAMP" if second == Kind::String => self.timestamp(),
-            "DATE" | "TIME" if second == Kind::String => Err(self.expected("a value").hint("write TIMESTAMP '2010-07-12T00:00:00'")),
-            _ if opens && words::is_function(word) => self.call(),
-            _ if opens && !words::is_structure(word) && !word.eq_ignore_ascii_case("EXISTS") => {
-                let message = format!("ADQL has no function {}", word.to_ascii_uppercase());
-                Err(Error::new(Code::UnknownFunction, token.span(), message))
+        let literal = match upper.as_str() {
+            "NULL" => Literal::Null,
+            "TRUE" => Literal::Boolean(true),
+            "FALSE" => Literal::Boolean(false),
+            "TIMESTAMP" if second == Kind::String => return self.timestamp(),
+            "DATE" | "TIME" if second == Kind::String => {
+                return Err(self.expected("a value").hint("write TIMESTAMP '2010-07-12T00:00:00'"));
             }
-            _ => Err(self.reserved("a value")),
-        }
+            _ if matches!(second, Kind::Open | Kind::OpenQuery) && !words::is_structure(&upper) && upper != "EXISTS" => {
+                return Err(Error::new(Code::UnknownFunction, token.span(), format!("ADQL has no function {upper}")));
+            }
+            _ => return Err(self.reserved("a value")),
+        };
+        self.advance();
+        Ok(Expr { kind: ExprKind::Literal(literal), span: token.span() })
     }
 
     fn timestamp(&mut self) -> Result<Expr, Error> {
@@ -458,6 +487,58 @@ impl Parser<'_> {
         self.expect(Kind::Close, "a closing parenthesis after the length")?;
         Ok(length.value)
     }
+}
+
+/// Operands and operators of one precedence, the last operand still to come.
+#[derive(Default)]
+struct Chain {
+    first: Option<Box<Expr>>,
+    rest: Vec<(BinaryOperator, Expr)>,
+    operator: Option<BinaryOperator>,
+}
+
+impl Chain {
+    fn push(&mut self, operand: Expr, operator: BinaryOperator) {
+        match self.operator.replace(operator) {
+            Some(before) => self.rest.push((before, operand)),
+            None => self.first = Some(Box::new(operand)),
+        }
+    }
+
+    /// The whole with its last operand, and nothing is open any more.
+    fn close(&mut self, operand: Expr) -> Expr {
+        let (Some(first), Some(operator)) = (self.first.take(), self.operator.take()) else { return operand };
+        let mut rest = std::mem::take(&mut self.rest);
+        let span = first.span.to(operand.span);
+        rest.push((operator, operand));
+        Expr { kind: ExprKind::Chain { first, rest }, span }
+    }
+}
+
+/// The operator and its precedence, 0 to 2.
+fn operator(kind: Kind) -> Option<(BinaryOperator, usize)> {
+    Some(match kind {
+        Kind::Concatenate => (BinaryOperator::Concatenate, 0),
+        Kind::Plus => (BinaryOperator::Add, 1),
+        Kind::Minus => (BinaryOperator::Subtract, 1),
+        Kind::Star => (BinaryOperator::Multiply, 2),
+        Kind::Slash => (BinaryOperator::Divide, 2),
+        _ => return None,
+    })
+}
+
+/// The only one, or a list of them.
+fn one_of(mut list: Vec<Expr>, kind: impl Fn(Vec<Expr>) -> ExprKind) -> Expr {
+    if list.len() == 1
+        && let Some(only) = list.pop()
+    {
+        return only;
+    }
+    let span = match (list.first(), list.last()) {
+        (Some(first), Some(last)) => first.span.to(last.span),
+        _ => Span::new(0, 0),
+    };
+    Expr { kind: kind(list), span }
 }
 
 fn comparison(kind: Kind) -> Option<Comparison> {
