@@ -573,7 +573,7 @@ fn the_deepest_trees_are_translated_on_the_stack_of_a_thread() {
         let mut texts = crate::adql::deepest();
         texts.push(format!("SELECT {}1{} FROM t", "abs(1 + 2 * ".repeat(100), "::int::float8)".repeat(100)));
         texts.push(format!("SELECT a FROM t WHERE {}a = 1{}", "(b = 1 OR b = 2 AND ".repeat(90), ")".repeat(90)));
-        texts.push(format!("SELECT a FROM t WHERE {}1{}", "a = ABS(1 + CASE WHEN ".repeat(1), " = 1 THEN 1 END)".repeat(1)));
+        texts.push(format!("SELECT a FROM t WHERE {}1{}", "a = ABS(1 + CASE WHEN a = ", " THEN 1 END)"));
         texts.push(format!("SELECT a FROM t WHERE {}SELECT a FROM t{}", "a IN (SELECT a FROM t WHERE a IN (".repeat(12), "))".repeat(12)));
         for text in texts {
             // an error is an answer too; it comes from the bottom
