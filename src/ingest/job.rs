@@ -699,7 +699,11 @@ impl Encoder {
         let mut indexer = index::Indexer::default();
         let (mut last_kept, mut told) = (None, 0);
         while let Some((key, row)) = reader.next()? {
-            let ids = if needs_ids { indexer.ids(ra.float(row), dec.float(row)) } else { Default::default() };
+            let (ra_deg, dec_deg) = (ra.float(row), dec.float(row));
+            if index::valid(ra_deg, dec_deg).is_err() {
+                return Err(std::io::ErrorKind::UnexpectedEof.into()); // it was valid when it was sorted: the file has changed
+            }
+            let ids = if needs_ids { indexer.ids(ra_deg, dec_deg) } else { Default::default() };
             objid.clear();
             objid.extend_from_slice(&[0; 4]);
             Designation::of_tie(key.tie).write(&plan.prefix, &mut objid);

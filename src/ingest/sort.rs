@@ -416,6 +416,21 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_has_become_shorter_is_an_error() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(800).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let shorter = file.try_clone().unwrap();
+        let mut sorter = Sorter::of_flat(8, limits(10, u64::MAX), dir.path(), Flat { file, start: 0 }, 100);
+        (0..100).for_each(|row| sorter.key(Key { ipix: row, tie: row, row }, 0));
+        let sorted = sorter.finish().unwrap();
+        shorter.set_len(500).unwrap();
+        let mut reader = sorted.reader().unwrap();
+        let failed = (0..100).find_map(|_| reader.next().err()).expect("an error");
+        assert_eq!(failed.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
     fn only_tables_that_fit_the_page_cache_and_not_a_buffer_are_gathered() {
         let limits = Limits { run_bytes: 48 << 20, window_bytes: 96 << 20, gather_bytes: 6 << 30 };
         assert!(!limits.gathers(100_000, 270), "one buffer");
