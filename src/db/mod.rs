@@ -6,7 +6,7 @@
 
 pub mod query;
 
-pub use query::query;
+pub use query::{query, wire_rows};
 
 use std::path::PathBuf;
 

@@ -4,7 +4,7 @@
 //! list's value and `{NAME}` by the value in upper case.
 
 use super::fault::{Fault, Source, fault};
-use super::{Column, DataType, IndexKey, ucd, unit};
+use super::{Column, DataType, IndexKey, table, ucd, unit};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use toml::Spanned;
@@ -242,6 +242,7 @@ impl<'a> Reader<'a> {
             sentinel,
             utype: self.text(table, "utype").map(Spanned::into_inner).unwrap_or_default(),
             xtype: self.text(table, "xtype").map(Spanned::into_inner).unwrap_or_default(),
+            text: if self.flag(table, "unicode") { table::Text::Unicode } else { table::Text::Ascii },
         }
     }
 
@@ -316,7 +317,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-const COLUMN_KEYS: [&str; 10] = ["each", "name", "type", "unit", "ucd", "description", "sentinel", "nullable", "utype", "xtype"];
+const COLUMN_KEYS: [&str; 11] = ["each", "name", "type", "unit", "ucd", "description", "sentinel", "nullable", "utype", "xtype", "unicode"];
 /// PostgreSQL's `ALTER COLUMN ... SET STORAGE` words.
 const ARRAY_STORAGES: [&str; 4] = ["plain", "main", "external", "extended"];
 
