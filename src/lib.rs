@@ -10,5 +10,8 @@ pub mod format;
 pub mod ingest;
 pub mod plot;
 pub mod schema;
+pub mod settings;
 pub mod simulate;
 pub mod sky;
+pub mod tap;
+pub mod web;

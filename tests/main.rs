@@ -1,4 +1,5 @@
 //! The one integration-test binary; its modules are an annotated index.
+#![allow(clippy::unwrap_used)] // a test may fall where it stands
 
 mod cluster; // the embedded PostgreSQL: start, share, crash, refuse
 mod demo; // one command: simulate, load, ask, stop
