@@ -12,4 +12,5 @@ mod schema; // TOML faults, DDL, drift, Felis, the real column lists
 mod simulate; // the synthetic survey against the facts
 mod sky; // HTM, HEALPix, Q3C and covers against the vectors and the server
 mod tidy;
+mod uploads; // tables of strangers: values, types, limits, places of errors, damage
 mod votable; // answers of every kind, judged by astropy, STILTS and pyarrow: values, NULLs, how they end // the rules of the house that can be read off its files: floors, file heads, static SQL, reasons
