@@ -442,15 +442,15 @@ impl Bench<'_> {
 
     /// Parsing and translating, without any server. A query that names unknown tables is translated as far as that goes.
     fn translation(&mut self) -> Result<(), Error> {
+        let catalog = crate::schema::Catalog::load(&[], "phat_v2").map_err(|error| Error::Setup(error.to_string()))?;
         let queries = match &self.options.queries {
             Some(path) => {
                 let text = std::fs::read_to_string(path).map_err(|source| Error::Io { doing: format!("reading {}", path.display()), source })?;
                 let query = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok()?["query"].as_str().map(str::to_owned);
                 text.lines().filter_map(query).collect()
             }
-            None => crate::tap::examples::EXAMPLES.iter().map(|example| example.query.to_owned()).collect::<Vec<_>>(),
+            None => catalog.examples.iter().map(|example| example.query.clone()).collect::<Vec<_>>(),
         };
-        let catalog = crate::schema::Catalog::load(&[], "phat_v2").map_err(|error| Error::Setup(error.to_string()))?;
         let relations = catalog.tables.into_iter().map(|table| adql::Relation::new(table.into(), Some(self.stars)));
         let catalogue = adql::Catalogue::new(relations.collect());
         let options = adql::Options::default();
