@@ -19,7 +19,7 @@ mod timestamp;
 pub mod token;
 pub mod tree;
 mod units;
-mod words;
+pub mod words;
 
 pub use catalogue::{Catalogue, Relation};
 pub use error::{Code, Error};
