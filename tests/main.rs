@@ -9,6 +9,7 @@ mod explore; // sql, cone, map, lightcurve through the binary
 mod formats; // FITS and DOLPHOT readers, CSV, JSON, Parquet writers, the FITS zoo
 mod harness; // one managed server for all tests, scratch folders, the binary, the oracles' Python
 mod load; // files to tables: equality with the server's own parsing, ledger, rejects, duplicates, kill -9
+mod notebook; // the notebooks against a service
 mod readers; // FITS and DOLPHOT readers against the zoo and damaged files
 mod schema; // TOML faults, DDL, drift, Felis, the real column lists
 mod security; // how services are attacked: each way is refused, quickly and without a word too many

@@ -315,7 +315,12 @@ impl Bench<'_> {
         let p50 = median(&theirs);
         self.add(Figure::of(format!("cone of ~{CONE_ROWS} rows by q3c_radial_query on an open session, p50"), &[p50], "ms", Goal::Shown));
         for (name, times) in [("TAP sync", &tap), ("SCS", &scs)] {
-            self.add(Figure::of(format!("the same by {name}, whole request: p50 over that"), &[median(times) / p50], "", Goal::AtMost(0.5)));
+            self.add(Figure::of(
+                format!("the same by {name}, whole request: p50 over that"),
+                &[median(times) / p50],
+                "",
+                Goal::AtMost(0.5),
+            ));
             self.add(Figure::of(format!("{name}: p50"), &[median(times)], "ms", Goal::AtMost(3.0)));
             self.add(Figure::of(format!("{name}: p99"), &[quantile(times, 0.99)], "ms", Goal::Shown));
         }
@@ -421,7 +426,8 @@ impl Bench<'_> {
             ON 1 = CONTAINS(POINT('ICRS', r.ra, r.dec), CIRCLE('ICRS', u.lon, u.lat, 1./3600)) ORDER BY tapupload_id_a ASC";
         let boundary = "bench-boundary";
         let mut body = String::new();
-        for (name, value) in [("REQUEST", "doQuery"), ("LANG", "ADQL"), ("QUERY", query), ("UPLOAD", "up,param:up"), ("MAXREC", "50000000")] {
+        for (name, value) in [("REQUEST", "doQuery"), ("LANG", "ADQL"), ("QUERY", query), ("UPLOAD", "up,param:up"), ("MAXREC", "50000000")]
+        {
             write!(body, "--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n").expect("a String takes all");
         }
         write!(
@@ -445,7 +451,8 @@ impl Bench<'_> {
         let catalog = crate::schema::Catalog::load(&[], "phat_v2").map_err(|error| Error::Setup(error.to_string()))?;
         let queries = match &self.options.queries {
             Some(path) => {
-                let text = std::fs::read_to_string(path).map_err(|source| Error::Io { doing: format!("reading {}", path.display()), source })?;
+                let text =
+                    std::fs::read_to_string(path).map_err(|source| Error::Io { doing: format!("reading {}", path.display()), source })?;
                 let query = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok()?["query"].as_str().map(str::to_owned);
                 text.lines().filter_map(query).collect()
             }
