@@ -52,6 +52,8 @@ pub struct Source {
 pub struct Flat {
     pub file: File,
     pub start: u64,
+    /// Is it the file that was opened, not a copy that was inflated?
+    pub original: bool,
 }
 
 enum Reader {
@@ -93,7 +95,7 @@ impl Source {
             scratch.push(file);
         }
         let file = File::open(&plain).map_err(|source| Error::Read { path: shown.to_owned(), source })?;
-        let flat = Some(Flat { file, start: table.start });
+        let flat = Some(Flat { file, start: table.start, original: scratch.is_empty() });
         let (layout, header) = (table.layout.clone(), table.header.clone());
         let (place, rows) = (format!("HDU {}", table.hdu), Some(table.rows));
         Ok(Source { layout, header, place, rows, reader: Reader::Fits(Box::new(table)), next_row: 0, flat, _scratch: scratch })

@@ -9,6 +9,7 @@ use super::coverage::{Coverage, ranges};
 use super::designation::{Designation, random_id};
 use super::encode::{self, COPY_HEADER, COPY_TRAILER, Context};
 use super::files::Task;
+use super::hash;
 use super::ledger::{self, Entry, Line};
 use super::manifest::{Manifest, RowsOf};
 use super::plan::{self, Plan};
@@ -22,9 +23,7 @@ use crate::schema::{Table, ddl};
 use crate::sky::{index, q3c};
 use bytes::Bytes;
 use futures_util::SinkExt;
-use sha2::Digest;
 use std::collections::HashSet;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -72,10 +71,12 @@ pub async fn load_file(connection: &Connection, task: Task, options: &Options, p
     let prepared = tokio::task::spawn_blocking({
         let (task, options, progress) = (task.clone(), options.clone(), progress.clone());
         let manifests: Vec<Manifest> = works.iter().map(|w| w.manifest.clone()).collect();
-        move || prepare(&task, &manifests, &options, &progress)
+        let hash = hash.is_none();
+        move || prepare(&task, &manifests, &options, hash, &progress)
     });
-    let prepared = prepared.await.map_err(|e| Error::Task(e.to_string()))??;
-    // the rows go first: the hash is wanted when they are in, and takes the core that the server leaves
+    let mut prepared = prepared.await.map_err(|e| Error::Task(e.to_string()))??;
+    let hash = hash.or_else(|| prepared.sorted.as_mut()?.hash.take());
+    // else the rows go first: the hash is wanted when they are in, and takes the core that the server leaves
     let path = task.path.clone();
     let hashing = tokio::task::spawn_blocking(move || hash.map_or_else(|| sha256(&path), Ok));
     let file = Loading { task: &task, stamp, started, hashing };
@@ -178,17 +179,8 @@ fn changed(path: &Path) -> Error {
 }
 
 fn sha256(path: &Path) -> Result<String, Error> {
-    let io = |source| Error::Io { path: path.to_owned(), source };
-    let mut file = std::fs::File::open(path).map_err(io)?;
-    let mut hasher = sha2::Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let n = file.read(&mut buffer).map_err(io)?;
-        if n == 0 {
-            return Ok(ledger::hex(&hasher.finalize()));
-        }
-        hasher.update(&buffer[..n]);
-    }
+    let hash = std::fs::File::open(path).and_then(|file| hash::sha256(&file));
+    hash.map_err(|source| Error::Io { path: path.to_owned(), source })
 }
 
 fn report(task: &Task, manifest: &Manifest, outcome: Outcome) -> FileReport {
@@ -220,7 +212,7 @@ struct Prepared {
 }
 
 /// Opens and checks the file against all its loaders, then reads and sorts it.
-fn prepare(task: &Task, manifests: &[Manifest], options: &Options, progress: &Progress) -> Result<Prepared, Error> {
+fn prepare(task: &Task, manifests: &[Manifest], options: &Options, hash: bool, progress: &Progress) -> Result<Prepared, Error> {
     let first = &manifests[0];
     let mut source = Source::open(&task.path, &first.hdu, &options.scratch_dir)?;
     progress.tell(Event::Reading { file: task.path.display().to_string(), rows: source.rows });
@@ -250,12 +242,19 @@ fn prepare(task: &Task, manifests: &[Manifest], options: &Options, progress: &Pr
     let mut prepared =
         Prepared { plans, sorted: None, rows_read: 0, rejects: Vec::new(), cells: Vec::new(), scratch_dir: options.scratch_dir.clone() };
     if prepared.plans.iter().any(|p| p.position.is_some()) {
-        read_and_sort(&mut source, &mut prepared, task, options, progress)?;
+        read_and_sort(&mut source, &mut prepared, task, options, hash, progress)?;
     }
     Ok(prepared)
 }
 
-fn read_and_sort(source: &mut Source, prepared: &mut Prepared, task: &Task, options: &Options, progress: &Progress) -> Result<(), Error> {
+fn read_and_sort(
+    source: &mut Source,
+    prepared: &mut Prepared,
+    task: &Task,
+    options: &Options,
+    hash: bool,
+    progress: &Progress,
+) -> Result<(), Error> {
     let positions: Vec<_> = prepared.plans.iter().filter_map(|p| p.position).collect();
     let (ra, dec) = positions[0];
     if positions.iter().any(|p| *p != positions[0]) {
@@ -267,7 +266,7 @@ fn read_and_sort(source: &mut Source, prepared: &mut Prepared, task: &Task, opti
     let scratch = |source| Error::Scratch { path: task.path.clone(), dir: options.scratch_dir.clone(), source };
     let (limits, dir) = (options.limits, &options.scratch_dir);
     let mut sorter = match (source.take_flat(), source.rows) {
-        (Some(flat), Some(rows)) => Sorter::of_flat(row_bytes, limits, dir, flat, rows),
+        (Some(flat), Some(rows)) => Sorter::of_flat(row_bytes, limits, dir, flat, rows, hash),
         _ => Sorter::new(row_bytes, limits, dir),
     };
     let mut coverage = Coverage::new();

@@ -6,7 +6,7 @@
 //! tables analysed. A file is either wholly in the database, with its ledger line, or not at all; the same command
 //! again goes on where the last one was interrupted.
 //!
-//! Memory: at most 500 MiB for sorting ([`sort`]) and a few COPY chunks, whatever the size of the file; plus 8 bytes for
+//! Memory: at most 540 MiB for sorting ([`sort`]) and a few COPY chunks, whatever the size of the file; plus 8 bytes for
 //! each row of earlier files that lies where the new file may hold the same objects.
 
 pub mod chunk;
@@ -15,6 +15,7 @@ pub mod designation;
 pub mod encode;
 pub mod files;
 pub mod gather;
+pub mod hash;
 pub mod index;
 pub mod job;
 pub mod ledger;

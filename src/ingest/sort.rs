@@ -10,9 +10,10 @@
 //!   thread of its own while the next one fills, and the runs are merged when they are read.
 //!
 //! Memory: two buffers of [`RUN_BYTES`] while filling, one buffer or [`MERGE_BYTES`] while reading; or [`KEY_BYTES`] and
-//! two windows of [`WINDOW_BYTES`] for gathering.
+//! two windows of [`WINDOW_BYTES`] for gathering, 540 MiB in all at most.
 
 use super::gather::{Gather, Gathered};
+use super::hash::Hashing;
 use crate::format::open::Flat;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -26,10 +27,10 @@ use std::thread::JoinHandle;
 /// Bytes of a run: rows and keys. Two of these stay in or near the last-level cache while they are sorted and gathered,
 /// and even 100 GB make no more than 2,000 runs, which one merge takes.
 pub const RUN_BYTES: usize = 48 << 20;
-/// Bytes of the keys of a table that is gathered: 11 million rows. The places that they give the rows come to a sixth more.
-pub const KEY_BYTES: usize = 256 << 20;
+/// Bytes of the keys of a table that is gathered: 8.4 million rows, more than any brick has. The places that they give the rows come to a sixth more.
+pub const KEY_BYTES: usize = 192 << 20;
 /// Bytes of the rows gathered at a time; one window is filled while the one before is read.
-pub const WINDOW_BYTES: usize = 96 << 20;
+pub const WINDOW_BYTES: usize = 144 << 20;
 /// Bytes of all read buffers of a merge.
 pub const MERGE_BYTES: usize = 128 << 20;
 /// Bytes of the largest read buffer of one run, and of a write.
@@ -80,6 +81,7 @@ pub struct Sorter {
     keys: Vec<(Key, u32)>,
     /// Where the rows are gathered from, and what is known of them.
     flat: Option<(Flat, Vec<Key>)>,
+    hashing: Option<Hashing>,
     writing: Option<JoinHandle<io::Result<Written>>>,
     /// The buffers of the run before, to be filled again: fresh pages cost a fault each.
     spare: Option<Buffers>,
@@ -104,6 +106,8 @@ struct Run {
 pub struct Sorted {
     row_bytes: usize,
     content: Content,
+    /// The SHA-256 of the file, where it was made on the way.
+    pub hash: Option<String>,
 }
 
 enum Content {
@@ -116,13 +120,32 @@ impl Sorter {
     pub fn new(row_bytes: usize, limits: Limits, dir: &Path) -> Sorter {
         let row_bytes = row_bytes.max(1);
         let (rows, keys) = (Vec::new(), Vec::new());
-        Sorter { row_bytes, limits, dir: dir.to_owned(), rows, keys, flat: None, writing: None, spare: None, runs: Vec::new() }
+        Sorter {
+            row_bytes,
+            limits,
+            dir: dir.to_owned(),
+            rows,
+            keys,
+            flat: None,
+            hashing: None,
+            writing: None,
+            spare: None,
+            runs: Vec::new(),
+        }
     }
 
     /// The same for `rows` rows that lie in `flat` too, one after another and none left out.
-    pub fn of_flat(row_bytes: usize, limits: Limits, dir: &Path, flat: Flat, rows: u64) -> Sorter {
+    ///
+    /// If they are to be gathered and `hash` is wanted, it is made of what passes, and of the rest of the file.
+    pub fn of_flat(row_bytes: usize, limits: Limits, dir: &Path, flat: Flat, rows: u64, hash: bool) -> Sorter {
         let mut sorter = Sorter::new(row_bytes, limits, dir);
         if limits.gathers(rows, sorter.row_bytes) {
+            if hash
+                && flat.original
+                && let Ok(file) = flat.file.try_clone()
+            {
+                sorter.hashing = Some(Hashing::begin(file, flat.start));
+            }
             sorter.flat = Some((flat, Vec::with_capacity(rows as usize)));
         }
         sorter
@@ -137,6 +160,9 @@ impl Sorter {
     /// by [`Sorter::key`] or left out. A full buffer goes to disk first.
     pub fn room(&mut self) -> io::Result<(&mut Vec<u8>, usize)> {
         if self.flat.is_some() {
+            if let Some(hashing) = &mut self.hashing {
+                self.rows = hashing.take(std::mem::take(&mut self.rows));
+            }
             self.rows.clear();
             return Ok((&mut self.rows, (READ_BYTES / self.row_bytes).max(1)));
         }
@@ -175,18 +201,19 @@ impl Sorter {
         let row_bytes = self.row_bytes;
         if let Some((flat, mut keys)) = self.flat {
             keys.sort_unstable();
+            let hash = self.hashing.map(|hashing| hashing.finish(self.rows)).transpose()?;
             let gather = Gather::new(flat, keys, row_bytes, self.limits.window_bytes);
-            return Ok(Sorted { row_bytes, content: Content::Gather(Arc::new(gather)) });
+            return Ok(Sorted { row_bytes, content: Content::Gather(Arc::new(gather)), hash });
         }
         if self.runs.is_empty() && self.writing.is_none() {
             sort_keys(&mut self.keys);
-            return Ok(Sorted { row_bytes, content: Content::Memory { rows: Arc::new(self.rows), keys: Arc::new(self.keys) } });
+            return Ok(Sorted { row_bytes, content: Content::Memory { rows: Arc::new(self.rows), keys: Arc::new(self.keys) }, hash: None });
         }
         if !self.keys.is_empty() {
             self.start_run()?;
         }
         self.wait()?;
-        Ok(Sorted { row_bytes, content: Content::Runs(Arc::new(self.runs)) })
+        Ok(Sorted { row_bytes, content: Content::Runs(Arc::new(self.runs)), hash: None })
     }
 
     /// Hands the buffer to a thread that sorts and writes it; at most one is under way.
@@ -410,7 +437,7 @@ mod tests {
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(&vec![7; start as usize]).unwrap();
             (0..ipix.len()).for_each(|row| file.write_all(&(row as u64).to_le_bytes()).unwrap());
-            let sorter = Sorter::of_flat(8, limits(run_rows, u64::MAX), dir.path(), Flat { file, start }, ipix.len() as u64);
+            let sorter = Sorter::of_flat(8, limits(run_rows, u64::MAX), dir.path(), Flat { file, start, original: true }, ipix.len() as u64, true);
             check(sorter, &ipix, buffer_rows)?;
         }
     }
@@ -421,7 +448,7 @@ mod tests {
         file.set_len(800).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let shorter = file.try_clone().unwrap();
-        let mut sorter = Sorter::of_flat(8, limits(10, u64::MAX), dir.path(), Flat { file, start: 0 }, 100);
+        let mut sorter = Sorter::of_flat(8, limits(10, u64::MAX), dir.path(), Flat { file, start: 0, original: true }, 100, false);
         (0..100).for_each(|row| sorter.key(Key { ipix: row, tie: row, row }, 0));
         let sorted = sorter.finish().unwrap();
         shorter.set_len(500).unwrap();
