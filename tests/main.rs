@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // a test may fall where it stands
 
 mod adql; // the front of ADQL: the gold sample, error texts, linear time
+mod adql_functions; // the SQL functions behind ADQL: the catalogue's examples, HEALPix, frames, histograms
 mod cluster; // the embedded PostgreSQL: start, share, crash, refuse
 mod demo; // one command: simulate, load, ask, stop
 mod explore; // sql, cone, map, lightcurve through the binary

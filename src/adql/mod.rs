@@ -3,6 +3,7 @@
 //! It opens no file and no connection and never awaits; it knows a dialect of functions, not a server.
 
 pub mod error;
+pub mod ivoa;
 pub mod parse;
 pub mod token;
 pub mod tree;
