@@ -168,7 +168,7 @@ array_storage = "round"
             catalogue.toml:1:1: `description` is missing
             catalogue.toml:1:19: there is no file planet.toml beside this one
             catalogue.toml:1:29: table "star" is listed already
-            catalogue.toml:2:1: unknown key `version`; the keys here are description, tables, lists
+            catalogue.toml:2:1: unknown key `version`; the keys here are description, tables, lists, title, citation, reference_url, foreign_keys, examples
             star.toml:1:15: `description` is empty
             star.toml:2:8: `key` names "objid", which is no column of this table
             star.toml:3:13: `position` is a pair of columns: right ascension, declination

@@ -229,10 +229,14 @@ impl Checker<'_> {
         }
         let (a, b) = (self.expr(left, scope)?, self.expr(right, scope)?);
         let (distance, bound) = match operator {
-            Comparison::Less | Comparison::LessEqual => (a.clone(), b.clone()),
-            Comparison::Greater | Comparison::GreaterEqual => (b.clone(), a.clone()),
+            Comparison::Less | Comparison::LessEqual => (&a, &b),
+            Comparison::Greater | Comparison::GreaterEqual => (&b, &a),
             Comparison::Equal | Comparison::NotEqual => return self.compare(operator, a, b, span),
         };
+        if !super::sky::is_distance(distance) {
+            return self.compare(operator, a, b, span);
+        }
+        let (distance, bound) = (distance.clone(), bound.clone());
         let exact = self.compare(operator, a, b, span)?;
         Ok(self.with_distance_index(&distance, &bound, exact, scope))
     }

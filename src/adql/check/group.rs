@@ -4,7 +4,7 @@ use super::Checker;
 use crate::adql::checked::{Body, ColumnName, Expr, From, Node, Origin, Query, Sky, SortKey};
 use crate::adql::error::{Code, Error};
 use crate::adql::scope::Scope;
-use crate::adql::tree::Span;
+use crate::adql::tree::{BinaryOperator, Span};
 
 impl Checker<'_> {
     /// Every value must be made of group keys and aggregates.
@@ -45,7 +45,20 @@ fn ungrouped<'e>(expr: &'e Expr, keys: &[Expr], own: &[usize]) -> Option<&'e Exp
         Node::Column { source, .. } => own.contains(source).then_some(expr),
         Node::CountAll => None,
         Node::Call { function, .. } if function.class.is_aggregate() => None,
+        // `a / b * c` is made of the key `a / b`
+        Node::Chain(first, rest) if keys.iter().any(|key| begins(key, first, rest).is_some()) => {
+            let begun = keys.iter().filter_map(|key| begins(key, first, rest)).max().unwrap_or(0);
+            rest[begun..].iter().find_map(|(_, operand)| ungrouped(operand, keys, own))
+        }
         _ => children(expr).into_iter().find_map(|child| ungrouped(child, keys, own)),
+    }
+}
+
+/// How many of the operands after the first a key takes in, if a list of operators begins with it.
+fn begins(key: &Expr, first: &Expr, rest: &[(BinaryOperator, Expr)]) -> Option<usize> {
+    match &key.node {
+        Node::Chain(key_first, key_rest) if **key_first == *first && rest.starts_with(key_rest) => Some(key_rest.len()),
+        _ => None,
     }
 }
 

@@ -710,6 +710,11 @@ fn named(name: &ColumnName) -> bool {
     matches!(name, ColumnName::Catalogue(_))
 }
 
+/// Is it a distance, or a distance times a constant?
+pub fn is_distance(expr: &Expr) -> bool {
+    matches!(expr.node, Node::Sky(_) | Node::Chain(..)) && scaled_distance(expr).is_some()
+}
+
 /// `DISTANCE(...)` with a positive constant factor: positions and factor.
 fn scaled_distance(expr: &Expr) -> Option<(Position, Position, f64)> {
     match &expr.node {
