@@ -19,7 +19,13 @@ const GALACTIC: &str = "The geometry in another system of coordinates: ICRS, FK5
     SUPER_GALACTIC or ECLIPTIC (of J2000)";
 
 /// A function of one value for each row.
-const fn row(name: &'static str, arguments: &'static [(&'static str, Want)], ty: Type, sql: &'static str, description: &'static str) -> Function {
+const fn row(
+    name: &'static str,
+    arguments: &'static [(&'static str, Want)],
+    ty: Type,
+    sql: &'static str,
+    description: &'static str,
+) -> Function {
     let (gives, unit, ucd) = (Gives::Type(ty), UnitRule::None, UcdRule::None);
     Function { name, class: Class::Ivoa, arguments, repeats: false, gives, unit, ucd, sql, description }
 }
