@@ -5,6 +5,8 @@ use brickyard::adql::tree::{Body, ExprKind, From, Item};
 use brickyard::adql::{self, Code};
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
+use std::io::Write;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -1065,6 +1067,34 @@ fn examine(text: &str) -> Result<(), TestCaseError> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn the_command_judges_one_query_or_a_batch() {
+    let run = |arguments: &[&str], input: &str| {
+        let mut command = harness::brickyard();
+        command.arg("adql").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
+        child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads");
+        let output = child.wait_with_output().expect("it ends");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    assert_eq!(run(&["--syntax-only", "SELECT a FROM t"], "").0, Some(0));
+    let (code, out, err) = run(&["--syntax-only"], "SELECT count FROM t");
+    assert!(code == Some(2) && out.is_empty() && err.contains("write \"count\""), "{err}");
+    let lines = [
+        r#"{"id": 1, "query": "SELECT f(a), g(b) FROM t", "udfs": "f(x REAL) -> REAL, g"}"#,
+        r#"{"id": "two", "query": "SELECT f(a) FROM t", "udfs": ""}"#,
+        r#"{"id": 3, "query": "SELECT 1"}"#,
+        "nonsense",
+    ];
+    let (code, out, _) = run(&["--batch"], &lines.join("\n"));
+    let ok: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(code, Some(0));
+    assert_eq!(ok.iter().map(|line| line["ok"] == true).collect::<Vec<_>>(), [true, false, false, false]);
+    assert!(ok[0]["id"] == 1 && ok[1]["id"] == "two" && ok[0]["error"].is_null());
+    assert_eq!(ok[1]["error"], "line 1, column 8: there is no function f (unknown-function)");
 }
 
 proptest! {

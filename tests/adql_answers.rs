@@ -763,3 +763,33 @@ fn translation_is_fast() {
     // a debug build on a busy machine; the figures of a release build are the bench's
     assert!(short < std::time::Duration::from_millis(5) && long < std::time::Duration::from_millis(400), "{short:?} {long:?}");
 }
+
+#[test]
+fn the_ivoas_functions_agree_with_their_examples() {
+    let Some(shared) = harness::shared() else { return };
+    let examples = std::fs::read_to_string(shared.join("adql/udf_examples.tsv")).unwrap();
+    let sky = Sky::new("adql_udfs");
+    for script in adql::ivoa::SCRIPTS {
+        sky.execute(script);
+    }
+    let ask = |expression: &str| {
+        let text = format!("SELECT {expression} AS v FROM survey.fields WHERE id = 1");
+        let statement = adql::translate(&text, &sky.catalogue, &Options::default()).map_err(|error| error.render(&text))?;
+        let rows = sky.rows(&statement.sql, &statement).map_err(|error| format!("{error:?}"))?;
+        Ok(Some(rows[0][0].clone()).filter(|cell| cell != "NULL"))
+    };
+    let wrong: Vec<String> = super::adql_functions::scalars(&examples)
+        .filter_map(|(expression, expected)| {
+            let found = ask(expression);
+            (!super::adql_functions::agrees(&found, expected)).then(|| format!("{expression} is {found:?}, not {expected}"))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(
+        sky.ask("SELECT ivo_string_agg(name, ' <//> ') FROM survey.stars WHERE id IN (2, 1, 3)")[0][0],
+        "star 1 <//> star 2 <//> star 3"
+    );
+    let statement = sky.translate("SELECT n, ivo_histogram(mag, 2, 8, 3) AS h FROM survey.stars GROUP BY n");
+    assert!(statement.columns[1].array && statement.columns[1].datatype == DataType::Bigint);
+    sky.ids("SELECT CAST(ivo_normal_random(10, 0) AS INTEGER) FROM survey.fields");
+}

@@ -3,6 +3,7 @@
 
 mod adql; // the front of ADQL: the gold sample, error texts, linear time
 mod adql_answers; // ADQL answered by a server: geometry against great circles, plans, semantics, attacks
+mod adql_functions; // the SQL functions behind ADQL: the catalogue's examples, HEALPix, frames, histograms
 mod cluster; // the embedded PostgreSQL: start, share, crash, refuse
 mod demo; // one command: simulate, load, ask, stop
 mod explore; // sql, cone, map, lightcurve through the binary

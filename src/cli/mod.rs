@@ -4,6 +4,7 @@ use crate::config::Config;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
+mod adql;
 mod answer;
 mod bench;
 mod cone;
@@ -41,6 +42,7 @@ enum Command {
     Load(load::Args),
     Serve(serve::Args),
     Sql(sql::Args),
+    Adql(adql::Args),
     Cone(cone::Args),
     Map(map::Args),
     Lightcurve(lightcurve::Args),
@@ -104,6 +106,7 @@ async fn run(mut cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Config(args) => config::run(&cli.config, args).await,
         Command::Simulate(args) => simulate::run(&cli.config, args).await,
         Command::Sql(args) => sql::run(&cli.config, args).await,
+        Command::Adql(args) => adql::run(&cli.config, args).await,
         Command::Cone(args) => cone::run(&cli.config, args).await,
         Command::Map(args) => map::run(&cli.config, args).await,
         Command::Lightcurve(args) => lightcurve::run(&cli.config, args).await,

@@ -137,6 +137,13 @@ pub async fn cost(client: &Client, sql: &str, params: &[(&(dyn ToSql + Sync), Ty
     Ok(plan[0]["Plan"]["Total Cost"].as_f64().unwrap_or(0.0))
 }
 
+/// How the planner would run a statement, a line for each step.
+pub async fn plan(client: &Client, sql: &str, params: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<String>, Error> {
+    let explain = format!("EXPLAIN {sql}");
+    let rows = client.query_typed(&explain, params).await.map_err(|error| server(error, sql))?;
+    rows.iter().map(|row| row.try_get(0).map_err(|error| server(error, sql))).collect()
+}
+
 fn wire_stream(reader: WireReader, columns: Vec<Column>) -> WireRows {
     let chunks = futures_util::stream::unfold(reader, |mut reader| async move {
         let chunk = reader.next_chunk().await.transpose()?;

@@ -9,7 +9,7 @@
 
 pub mod coverage;
 mod features;
-mod functions;
+pub mod functions;
 pub mod job;
 pub mod jobs;
 pub mod names;

@@ -326,6 +326,13 @@ pub async fn cost(session: &Session, statement: &Statement) -> Result<f64, Failu
     asked.map_err(|error| said(session, error, begun))
 }
 
+/// How the planner would run a statement, with its cost, a line for each step.
+pub async fn plan(connection: &Connection, statement: &Statement) -> Result<Vec<String>, db::query::Error> {
+    let literals: Vec<Literal<'_>> = statement.parameters.iter().map(Literal).collect();
+    let parameters: Vec<(&(dyn ToSql + Sync), Type)> = literals.iter().map(|literal| (literal as _, literal.ty())).collect();
+    db::query::plan(connection, &statement.sql, &parameters).await
+}
+
 async fn rows(service: &Service, session: &Session, statement: &Statement, begun: Instant) -> Result<WireRows, Failure> {
     let literals: Vec<Literal<'_>> = statement.parameters.iter().map(Literal).collect();
     let parameters: Vec<(&(dyn ToSql + Sync), Type)> = literals.iter().map(|literal| (literal as _, literal.ty())).collect();
