@@ -7,8 +7,10 @@ mod explore; // sql, cone, map, lightcurve through the binary
 mod formats; // FITS and DOLPHOT readers, CSV, JSON, Parquet writers, the FITS zoo
 mod harness; // one managed server for all tests, scratch folders, the binary, the oracles' Python
 mod load; // files to tables: equality with the server's own parsing, ledger, rejects, duplicates, kill -9
+mod pipeline; // the stage runner: SQL against its model, barriers, plans, chaos with real workers
 mod readers; // FITS and DOLPHOT readers against the zoo and damaged files
 mod schema; // TOML faults, DDL, drift, Felis, the real column lists
 mod simulate; // the synthetic survey against the facts
 mod sky; // HTM, HEALPix, Q3C and covers against the vectors and the server
+mod store; // bytes in a folder and in S3
 mod tidy; // the rules of the house that can be read off its files: floors, file heads, static SQL, reasons

@@ -12,9 +12,11 @@ mod demo;
 mod lightcurve;
 mod load;
 mod map;
+mod pipeline;
 mod schema;
 mod simulate;
 mod sql;
+mod worker;
 
 /// Build resolved-star photometry catalogues in PostgreSQL, and ask them
 #[derive(Parser)]
@@ -43,6 +45,8 @@ enum Command {
     Lightcurve(lightcurve::Args),
     Simulate(simulate::Args),
     Schema(schema::Args),
+    Pipeline(pipeline::Args),
+    Worker(worker::Args),
     Db(db::Args),
     Bench(bench::Args),
 }
@@ -99,6 +103,8 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Cone(args) => cone::run(&cli.config, args).await,
         Command::Map(args) => map::run(&cli.config, args).await,
         Command::Lightcurve(args) => lightcurve::run(&cli.config, args).await,
+        Command::Pipeline(args) => pipeline::run(&cli.config, args).await,
+        Command::Worker(args) => worker::run(&cli.config, args).await,
         Command::Bench(args) => bench::run(&cli.config, args).await,
     }
 }
