@@ -71,7 +71,12 @@ async fn states(connection: &Connection) -> BTreeMap<String, i64> {
 enum Step {
     Do(Event),
     /// Complete or fail with a worker and an attempt that may be wrong.
-    Report { worker: usize, back: u32, class: Option<Class>, code: i32 },
+    Report {
+        worker: usize,
+        back: u32,
+        class: Option<Class>,
+        code: i32,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -152,14 +157,30 @@ impl Subject<'_> {
 
     /// The job as the database has it, in the model's terms.
     async fn seen(&self) -> Job {
-        let live = self.connection.query_one("select state::text, budget_from from pipeline.job_live join pipeline.job using (job_id) where job_id = $1", &[&self.job]).await.unwrap();
-        let rows = self.connection.query("select worker_id, outcome from pipeline.attempt where job_id = $1 order by attempt", &[&self.job]).await.unwrap();
+        let live = self
+            .connection
+            .query_one(
+                "select state::text, budget_from from pipeline.job_live join pipeline.job using (job_id) where job_id = $1",
+                &[&self.job],
+            )
+            .await
+            .unwrap();
+        let rows = self
+            .connection
+            .query("select worker_id, outcome from pipeline.attempt where job_id = $1 order by attempt", &[&self.job])
+            .await
+            .unwrap();
         let outcome = |name: &str| match name {
             "done" => Outcome::Done,
             "cancelled" => Outcome::Cancelled,
             class => Outcome::Failed(Class::from_name(class).expect("a class")),
         };
-        let member: Option<i32> = self.connection.query_one("select satisfied_by from pipeline.barrier_member where job_id = $1", &[&self.job]).await.unwrap().get(0);
+        let member: Option<i32> = self
+            .connection
+            .query_one("select satisfied_by from pipeline.barrier_member where job_id = $1", &[&self.job])
+            .await
+            .unwrap()
+            .get(0);
         Job {
             state: State::from_name(live.get(0)).expect("a state"),
             attempts: rows.iter().map(|row| (row.get(0), row.get::<_, Option<&str>>(1).map(outcome))).collect(),
@@ -383,7 +404,9 @@ policy = { k = 3 }
         // two of the pool's four fail, two are done: half is enough, once all have ended
         let mut ended = Vec::new();
         for batch in 0..2 {
-            let jobs = if batch == 0 { few.iter().map(|j| j.job).collect() } else {
+            let jobs = if batch == 0 {
+                few.iter().map(|j| j.job).collect()
+            } else {
                 books.claim(w, ALL_FREE, 60).await.unwrap().iter().map(|j| j.job).collect::<Vec<i64>>()
             };
             assert_eq!(jobs.len(), 2);
@@ -466,7 +489,10 @@ fn no_transition_ever_scans_the_jobs_sequentially() {
             assert_eq!(books.heartbeat(w, &ids, &attempts, 60).await.unwrap().len(), 20);
             books.complete(ids[..15].iter().map(|id| done(w, *id, 1, &[])).collect()).await.unwrap();
             books.fail(ids[15], 1, &failure(w, Class::Exit, Some(9))).await.unwrap();
-            connection.execute("update pipeline.job_live set lease_until = now() - interval '1 h' where job_id = $1", &[&ids[16]]).await.unwrap();
+            connection
+                .execute("update pipeline.job_live set lease_until = now() - interval '1 h' where job_id = $1", &[&ids[16]])
+                .await
+                .unwrap();
             assert_eq!(books.sweep(100, 600).await.unwrap().lost, 1);
             books.change_jobs("test", "cancel", &ids[17..18], None).await.unwrap();
             books.change_jobs("test", "retry", &ids[17..18], None).await.unwrap();
@@ -561,7 +587,19 @@ mod processes {
         pub fn worker(&self, name: &str, slots: usize, more: &[&str]) -> Process {
             let token = self.token(name);
             let mut command = brickyard();
-            command.args(["worker", "--url", &self.url(), "--name", name, "--node", name, "--slots", &slots.to_string(), "--memory", "100000"]);
+            command.args([
+                "worker",
+                "--url",
+                &self.url(),
+                "--name",
+                name,
+                "--node",
+                name,
+                "--slots",
+                &slots.to_string(),
+                "--memory",
+                "100000",
+            ]);
             command.args(["--cpu", "100", "--disk", "100000"]).arg("--token-file").arg(token);
             command.arg("--dir").arg(self.dir.path().join("workers").join(name)).args(more);
             Process(command.stderr(self.file(&format!("{name}.err"))).spawn().expect("a worker"))
@@ -850,7 +888,15 @@ fn nothing_is_lost_or_done_twice_whatever_vanishes() {
     let path = site.manifest(CHAOS);
     site.say(&["run", "create", "chaos", path.to_str().unwrap()]);
     for group in 0..groups {
-        site.say(&["fire", "chaos", "start", "--key", &group.to_string(), "--payload", &format!("{{\"group\": \"g{group}\", \"n\": {pieces}}}")]);
+        site.say(&[
+            "fire",
+            "chaos",
+            "start",
+            "--key",
+            &group.to_string(),
+            "--payload",
+            &format!("{{\"group\": \"g{group}\", \"n\": {pieces}}}"),
+        ]);
     }
     let mut master = site.master();
     let names = ["a", "b", "c", "d"];
@@ -962,7 +1008,8 @@ fn duplicated_delayed_and_reordered_reports_change_nothing() {
                     batch.push(old[dice.roll(old.len() as u64) as usize]);
                 }
             }
-            let reports = batch.iter().map(|(w, job, attempt)| done(*w, *job, *attempt, &[event("worked", job, json!({"by": attempt}))])).collect();
+            let reports =
+                batch.iter().map(|(w, job, attempt)| done(*w, *job, *attempt, &[event("worked", job, json!({"by": attempt}))])).collect();
             books.complete(reports).await.unwrap();
             books.check_barriers().await.unwrap();
             if states(&connection).await == BTreeMap::from([("done".to_owned(), jobs as i64)]) {

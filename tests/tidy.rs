@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// From the ground up: a module names modules of lower floors only, never one of its own floor.
 const FLOORS: [&[&str]; 10] = [
-    &["sky"],
+    &["sky", "settings"],
     &["schema"],
     &["adql", "db", "format", "image", "plot", "store"],
     &["ingest", "simulate", "explore", "tap", "cutout", "pipeline"],

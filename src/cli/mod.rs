@@ -7,6 +7,7 @@ use std::process::ExitCode;
 mod answer;
 mod bench;
 mod cone;
+mod config;
 mod db;
 mod demo;
 mod lightcurve;
@@ -14,6 +15,7 @@ mod load;
 mod map;
 mod pipeline;
 mod schema;
+mod serve;
 mod simulate;
 mod sql;
 mod worker;
@@ -39,6 +41,7 @@ The database is started when it is needed. It goes on running until brickyard db
 enum Command {
     Demo(demo::Args),
     Load(load::Args),
+    Serve(serve::Args),
     Sql(sql::Args),
     Cone(cone::Args),
     Map(map::Args),
@@ -48,6 +51,7 @@ enum Command {
     Pipeline(pipeline::Args),
     Worker(worker::Args),
     Db(db::Args),
+    Config(config::Args),
     Bench(bench::Args),
 }
 
@@ -92,12 +96,15 @@ fn runtime(command: &Command) -> std::io::Result<tokio::runtime::Runtime> {
     builder.enable_all().build()
 }
 
-async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+async fn run(mut cli: Cli) -> anyhow::Result<ExitCode> {
+    cli.config = cli.config.complete()?;
     match cli.command {
         Command::Demo(args) => demo::run(&cli.config, args).await,
         Command::Db(args) => db::run(&cli.config, args).await,
         Command::Schema(args) => schema::run(&cli.config, args).await,
         Command::Load(args) => load::run(&cli.config, args).await,
+        Command::Serve(args) => serve::run(&cli.config, args).await,
+        Command::Config(args) => config::run(&cli.config, args).await,
         Command::Simulate(args) => simulate::run(&cli.config, args).await,
         Command::Sql(args) => sql::run(&cli.config, args).await,
         Command::Cone(args) => cone::run(&cli.config, args).await,

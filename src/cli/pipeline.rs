@@ -372,7 +372,10 @@ fn check(file: &Path) -> anyhow::Result<()> {
     let graph = Graph::of(&manifest);
     if let Some(i) = graph.back_edges().into_iter().next() {
         let (from, to, _) = &graph.edges[i];
-        println!("note: {} leads back to {}: such a loop ends only when no new event is told", graph.nodes[*from].name, graph.nodes[*to].name);
+        println!(
+            "note: {} leads back to {}: such a loop ends only when no new event is told",
+            graph.nodes[*from].name, graph.nodes[*to].name
+        );
     }
     Ok(())
 }
@@ -393,14 +396,18 @@ fn dry_run(file: &Path, set: &[(String, String)]) -> anyhow::Result<()> {
     let params = manifest.with(set).map_err(anyhow::Error::msg)?;
     let mut missing = 0;
     for task in &manifest.tasks {
-        let fill = |text: &String| params.iter().fold(text.clone(), |text, (name, value)| text.replace(&format!("{{param:{name}}}"), value));
+        let fill =
+            |text: &String| params.iter().fold(text.clone(), |text, (name, value)| text.replace(&format!("{{param:{name}}}"), value));
         let argv: Vec<String> = task.spec.argv.iter().map(fill).collect();
         let there = argv.first().is_none_or(|program| program.contains('{') || which(program));
         missing += usize::from(!there);
         let on: Vec<&str> = task.on.iter().map(|on| on.event.as_str()).collect();
         println!("{}  on {}", task.name, on.join(", "));
         println!("    {}{}", argv.join(" "), if there { "" } else { "    (program not found here)" });
-        println!("    cpu {}, memory {}, disk {}, at most {} s, class {}", task.spec.cpu, task.spec.mem, task.spec.disk, task.spec.timeout_s, task.class);
+        println!(
+            "    cpu {}, memory {}, disk {}, at most {} s, class {}",
+            task.spec.cpu, task.spec.mem, task.spec.disk, task.spec.timeout_s, task.class
+        );
     }
     anyhow::ensure!(missing == 0, "{missing} programs are not found on this machine");
     Ok(())
@@ -586,7 +593,17 @@ async fn jobs(config: &Config, run: &str, state: Option<&str>, which: &Selector,
             (outcome, _) => outcome.unwrap_or_default(),
         };
         let seconds = j.seconds.map_or(String::new(), |s| format!("{s:.1}"));
-        vec![j.job.to_string(), j.task, j.key, j.state, j.attempt.to_string(), end, seconds, j.worker.unwrap_or_default(), j.message.unwrap_or_default()]
+        vec![
+            j.job.to_string(),
+            j.task,
+            j.key,
+            j.state,
+            j.attempt.to_string(),
+            end,
+            seconds,
+            j.worker.unwrap_or_default(),
+            j.message.unwrap_or_default(),
+        ]
     };
     table(&["job", "task", "key", "state", "attempt", "ended", "s", "worker", "message"], lines.into_iter().map(row).collect());
     Ok(())
@@ -687,7 +704,15 @@ async fn workers(config: &Config, json: bool) -> anyhow::Result<()> {
     }
     let rows = lines.into_iter().map(|w| {
         let state = w.quarantined.map_or(w.state, |why| format!("quarantine: {why}"));
-        vec![w.name, w.node, w.classes.join(","), format!("{}/{}", w.running, w.slots), w.mem_mb.to_string(), format!("{:.0} s", w.seen_s), state]
+        vec![
+            w.name,
+            w.node,
+            w.classes.join(","),
+            format!("{}/{}", w.running, w.slots),
+            w.mem_mb.to_string(),
+            format!("{:.0} s", w.seen_s),
+            state,
+        ]
     });
     table(&["worker", "node", "classes", "running", "MB", "seen", "state"], rows.collect());
     Ok(())
@@ -708,7 +733,14 @@ async fn tokens(config: &Config, verb: TokenVerb) -> anyhow::Result<()> {
                 return print_json(&lines);
             }
             let row = |t: admin::TokenLine| {
-                vec![t.name, t.classes.join(","), t.max_workers.to_string(), t.created, t.expires.unwrap_or_else(|| "never".into()), t.state]
+                vec![
+                    t.name,
+                    t.classes.join(","),
+                    t.max_workers.to_string(),
+                    t.created,
+                    t.expires.unwrap_or_else(|| "never".into()),
+                    t.state,
+                ]
             };
             table(&["token", "classes", "workers", "made", "expires", "state"], lines.into_iter().map(row).collect());
         }

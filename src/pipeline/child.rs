@@ -175,7 +175,7 @@ fn kill(group: Option<Pid>, signal: Signal) {
 
 /// Memory in MB and CPU seconds of a process group, one look at `/proc` for all groups within [`SAMPLE`].
 fn used(group: Pid) -> Option<(i32, f32)> {
-    static SEEN: std::sync::Mutex<Option<(Instant, HashMap<i32, (i32, f32)>)>> = std::sync::Mutex::new(None);
+    static SEEN: std::sync::Mutex<Option<(Instant, Groups)>> = std::sync::Mutex::new(None);
     let mut seen = SEEN.lock().ok()?;
     if seen.as_ref().is_none_or(|(at, _)| at.elapsed() > SAMPLE / 2) {
         *seen = Some((Instant::now(), look(Path::new("/proc"))));
@@ -183,7 +183,10 @@ fn used(group: Pid) -> Option<(i32, f32)> {
     seen.as_ref().and_then(|(_, groups)| groups.get(&group.as_raw_nonzero().get()).copied())
 }
 
-fn look(proc: &Path) -> HashMap<i32, (i32, f32)> {
+/// Memory in MB and CPU seconds by process group.
+type Groups = HashMap<i32, (i32, f32)>;
+
+fn look(proc: &Path) -> Groups {
     let mut groups: HashMap<i32, (i64, i64)> = HashMap::new();
     for entry in std::fs::read_dir(proc).into_iter().flatten().flatten() {
         if !entry.file_name().as_encoded_bytes()[0].is_ascii_digit() {
@@ -247,7 +250,7 @@ mod tests {
         let (end, class) = ended("exit 7", |_| ()).await;
         assert_eq!((end.exit_code, class), (Some(7), Some(Class::Exit)));
         assert_eq!(ended("sleep 30", |p| p.timeout = Duration::from_millis(100)).await.1, Some(Class::Timeout));
-        assert_eq!(ended("head -c 3000000 /dev/zero > big", |_| ()).await.1.is_some(), true);
+        assert!(ended("head -c 3000000 /dev/zero > big", |_| ()).await.1.is_some());
         let hungry = "x=$(head -c 100000000 /dev/zero | tr '\\0' x); sleep 30";
         assert_eq!(ended(hungry, |p| p.mem_mb = 40).await.1, Some(Class::Oom));
     }

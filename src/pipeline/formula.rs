@@ -180,7 +180,9 @@ impl Parser<'_> {
             "M" => 1024.0 * 1024.0,
             "G" => 1024.0 * 1024.0 * 1024.0,
             "T" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
-            other => return Err(Error { at: start, message: format!("unknown unit {other:?}; the units are K, M, G, T (powers of 1024)") }),
+            other => {
+                return Err(Error { at: start, message: format!("unknown unit {other:?}; the units are K, M, G, T (powers of 1024)") });
+            }
         };
         Ok(Formula::Number(number * factor))
     }
@@ -196,8 +198,11 @@ impl Parser<'_> {
                 (Some("event" | "param"), Some(field), None, None) => !field.is_empty(),
                 _ => false,
             };
-            let message =
-                || format!("unknown name `{word}`; there are in.bytes, in.count, in.<role>.bytes, in.<role>.count, event.<field>, param.<name>");
+            let message = || {
+                format!(
+                    "unknown name `{word}`; there are in.bytes, in.count, in.<role>.bytes, in.<role>.count, event.<field>, param.<name>"
+                )
+            };
             return if known { Ok(Formula::Name(word)) } else { Err(Error { at: start, message: message() }) };
         }
         let function = match word.as_str() {
@@ -251,7 +256,9 @@ mod tests {
 
     #[test]
     fn what_is_no_formula_is_refused_with_its_place() {
-        for (text, at) in [("", 0), ("1 +", 3), ("2X", 0), ("in.foo", 0), ("1 2", 2), ("pow(2,3)", 0), ("(1", 2), ("1 + bytes", 4), ("ceil(1,2)", 0)] {
+        for (text, at) in
+            [("", 0), ("1 +", 3), ("2X", 0), ("in.foo", 0), ("1 2", 2), ("pow(2,3)", 0), ("(1", 2), ("1 + bytes", 4), ("ceil(1,2)", 0)]
+        {
             assert_eq!(Formula::parse(text).map_err(|e| e.at), Err(at), "{text}");
         }
         assert!(Formula::parse(&"(".repeat(100_000)).is_err());

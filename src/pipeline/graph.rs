@@ -20,12 +20,14 @@ pub struct Node {
     pub name: String,
 }
 
+/// Indices of nodes: from, to, and what is said at the arrow.
+pub type Edge = (usize, usize, String);
+
 /// Who leads to whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Graph {
     pub nodes: Vec<Node>,
-    /// Indices of nodes: from, to, and what is said at the arrow.
-    pub edges: Vec<(usize, usize, String)>,
+    pub edges: Vec<Edge>,
 }
 
 impl Graph {
@@ -158,7 +160,7 @@ impl Graph {
         let mut text = String::new();
         for i in order {
             let node = &self.nodes[i];
-            let names = |pick: &dyn Fn(&(usize, usize, String)) -> Option<usize>| {
+            let names = |pick: &dyn Fn(&Edge) -> Option<usize>| {
                 self.edges.iter().filter_map(pick).map(|n| self.nodes[n].name.as_str()).collect::<Vec<_>>().join(", ")
             };
             let before = names(&|(from, to, _)| (*to == i).then_some(*from));

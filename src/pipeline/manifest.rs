@@ -135,8 +135,8 @@ pub enum Rule {
 const NAME_MAX: usize = 80;
 const TOP_KEYS: [&str; 7] = ["description", "group", "events", "params", "pools", "task", "barrier"];
 const TASK_KEYS: [&str; 18] = [
-    "name", "on", "argv", "stage", "env", "emits", "then", "class", "pool", "priority", "cpu", "mem", "disk", "timeout", "retries", "backoff",
-    "fatal", "inputs",
+    "name", "on", "argv", "stage", "env", "emits", "then", "class", "pool", "priority", "cpu", "mem", "disk", "timeout", "retries",
+    "backoff", "fatal", "inputs",
 ];
 const BARRIER_KEYS: [&str; 7] = ["name", "over", "opened_by", "key", "emit", "policy", "deadline"];
 
@@ -515,8 +515,10 @@ fn policy(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Policy {
         }
     }
     if let Some((at, items)) = reader.array(table, "fatal") {
-        let codes: Option<Vec<i32>> =
-            items.iter().map(|item| item.get_ref().as_integer().and_then(|i| i.as_str().parse().ok()).filter(|c| (0..256).contains(c))).collect();
+        let codes: Option<Vec<i32>> = items
+            .iter()
+            .map(|item| item.get_ref().as_integer().and_then(|i| i.as_str().parse().ok()).filter(|c| (0..256).contains(c)))
+            .collect();
         match codes {
             Some(codes) => policy.fatal_codes = codes,
             None => reader.fault(at, "`fatal` is an array of exit codes, 0 to 255"),

@@ -8,7 +8,7 @@
 //! Byte URLs of a local store are paths of the master itself, signed by HMAC-SHA-256 (RFC 2104) over method, key and time.
 
 use super::protocol::{Alive, Artifact, Claim, Claimed, Complete, Fail, Heartbeat, Job, Register, Registered, Signed, Stage, Urls};
-use super::protocol::{EVENTS, LEASE_S, HEARTBEAT_S, Logged, Told};
+use super::protocol::{EVENTS, HEARTBEAT_S, LEASE_S, Logged, Told};
 use super::queue::{self, Free, Queue, Reported};
 use super::state::Verdict;
 use super::{Error, hex, protocol};
@@ -102,8 +102,7 @@ pub struct Bearer {
 impl Master {
     /// Starts the master's own tasks; they end when the last [`Arc`] goes.
     pub async fn start(queue: Queue, store: Store, settings: Settings) -> Result<Arc<Master>, Error> {
-        std::fs::create_dir_all(&settings.log_dir)
-            .map_err(|source| crate::store::Error::Io { path: settings.log_dir.clone(), source })?;
+        std::fs::create_dir_all(&settings.log_dir).map_err(|source| crate::store::Error::Io { path: settings.log_dir.clone(), source })?;
         let secret = queue.signing_key(&random::<32>()?).await?;
         let (reports, receiver) = mpsc::channel(4 * BATCH);
         let master = Arc::new(Master {
@@ -267,7 +266,9 @@ impl Master {
             if size != artifact.bytes {
                 return Err(Error::Refused(format!("{key} has {size} bytes in the store, the worker says {}", artifact.bytes)));
             }
-            rows.push(json!({"role": artifact.role, "name": artifact.name, "key": key, "sha256": artifact.sha256, "bytes": artifact.bytes}));
+            rows.push(
+                json!({"role": artifact.role, "name": artifact.name, "key": key, "sha256": artifact.sha256, "bytes": artifact.bytes}),
+            );
         }
         Ok(rows)
     }
@@ -606,7 +607,10 @@ mod tests {
 
     #[test]
     fn hmac_is_the_one_of_rfc_4231() {
-        assert_eq!(hex(&hmac(b"Jefe", b"what do ya want for nothing?")), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+        assert_eq!(
+            hex(&hmac(b"Jefe", b"what do ya want for nothing?")),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
         assert_eq!(
             hex(&hmac(&[0xaa; 131], b"Test Using Larger Than Block-Size Key - Hash Key First")),
             "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"

@@ -408,9 +408,7 @@ pub async fn create_run(
     for task in &manifest.tasks {
         let id = ids[task.name.as_str()];
         for on in &task.on {
-            transaction
-                .execute(include_str!("../../sql/pipeline/create_task_on.sql"), &[&id, &run, &on.event, &on.matches])
-                .await?;
+            transaction.execute(include_str!("../../sql/pipeline/create_task_on.sql"), &[&id, &run, &on.event, &on.matches]).await?;
         }
         for input in &task.inputs {
             let from = input.from.as_deref().map(|from| ids[from]);
@@ -486,9 +484,7 @@ async fn create_barrier(
         .await?;
     let id: i32 = row.get(0);
     for (task, opener) in barrier.over.iter().map(|t| (t, false)).chain(barrier.opened_by.iter().map(|t| (t, true))) {
-        transaction
-            .execute(include_str!("../../sql/pipeline/create_barrier_task.sql"), &[&id, &ids[task.as_str()], &opener])
-            .await?;
+        transaction.execute(include_str!("../../sql/pipeline/create_barrier_task.sql"), &[&id, &ids[task.as_str()], &opener]).await?;
     }
     Ok(())
 }

@@ -7,8 +7,8 @@
 //!                           /event.json, log
 //! ```
 
-use super::protocol::{Artifact, Input, Told};
 use super::manifest::Output;
+use super::protocol::{Artifact, Input, Told};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -205,7 +205,13 @@ impl Scratch {
             let pattern = glob::Pattern::new(&output.glob).map_err(|error| format!("{}: {error}", output.glob))?;
             let matching: Vec<&(String, u64)> = names.iter().filter(|(name, _)| pattern.matches(name)).collect();
             if matching.len() < output.min as usize {
-                return Err(format!("output {}: {} files match {:?}, at least {} wanted", output.role, matching.len(), output.glob, output.min));
+                return Err(format!(
+                    "output {}: {} files match {:?}, at least {} wanted",
+                    output.role,
+                    matching.len(),
+                    output.glob,
+                    output.min
+                ));
             }
             for (name, bytes) in matching {
                 if output.nonempty && *bytes == 0 {
@@ -249,7 +255,13 @@ mod tests {
     use super::*;
 
     fn input(bytes: &[u8]) -> Input {
-        Input { role: "raw".into(), name: "a.fits".into(), key: "k".into(), sha256: super::super::sha256_hex(bytes), bytes: bytes.len() as u64 }
+        Input {
+            role: "raw".into(),
+            name: "a.fits".into(),
+            key: "k".into(),
+            sha256: super::super::sha256_hex(bytes),
+            bytes: bytes.len() as u64,
+        }
     }
 
     #[test]

@@ -28,16 +28,8 @@ pub enum State {
 }
 
 impl State {
-    pub const ALL: [State; 8] = [
-        State::Ready,
-        State::Running,
-        State::Done,
-        State::Failed,
-        State::Blocked,
-        State::RetryWait,
-        State::Cancelled,
-        State::Skipped,
-    ];
+    pub const ALL: [State; 8] =
+        [State::Ready, State::Running, State::Done, State::Failed, State::Blocked, State::RetryWait, State::Cancelled, State::Skipped];
 
     /// As in PostgreSQL's enum `pipeline.job_state`.
     pub fn name(self) -> &'static str {
@@ -79,8 +71,7 @@ pub enum Class {
 }
 
 impl Class {
-    pub const ALL: [Class; 7] =
-        [Class::Lost, Class::Preempted, Class::Oom, Class::Exit, Class::Fatal, Class::Timeout, Class::Staging];
+    pub const ALL: [Class; 7] = [Class::Lost, Class::Preempted, Class::Oom, Class::Exit, Class::Fatal, Class::Timeout, Class::Staging];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -168,9 +159,19 @@ impl Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     Admit,
-    Claim { worker: i64 },
-    Complete { worker: i64, attempt: u32 },
-    Fail { worker: i64, attempt: u32, class: Class, exit_code: Option<i32> },
+    Claim {
+        worker: i64,
+    },
+    Complete {
+        worker: i64,
+        attempt: u32,
+    },
+    Fail {
+        worker: i64,
+        attempt: u32,
+        class: Class,
+        exit_code: Option<i32>,
+    },
     /// The sweeper finds the lease passed.
     LeasePasses,
     /// The sweeper finds the pause over.

@@ -40,8 +40,7 @@ pub fn graph(nodes: &[Node], edges: &[(usize, usize, String)]) -> Result<Vec<u8>
         return Err(Error::Nothing("a graph without nodes".into()));
     }
     let columns = order(nodes, edges);
-    let widths: Vec<f64> =
-        columns.iter().map(|column| column.iter().map(|n| width(&nodes[*n])).fold(40.0, f64::max)).collect();
+    let widths: Vec<f64> = columns.iter().map(|column| column.iter().map(|n| width(&nodes[*n])).fold(40.0, f64::max)).collect();
     let tallest = columns.iter().map(Vec::len).max().unwrap_or(1);
     let full = widths.iter().sum::<f64>() + GAP * (columns.len().saturating_sub(1)) as f64 + 2.0 * MARGIN;
     let high = tallest as f64 * ROW + 2.0 * MARGIN;
