@@ -1,6 +1,7 @@
 //! The one integration-test binary; its modules are an annotated index.
 #![allow(clippy::unwrap_used)] // a test may fall where it stands
 
+mod adql; // the front of ADQL: the gold sample, error texts, linear time
 mod cluster; // the embedded PostgreSQL: start, share, crash, refuse
 mod demo; // one command: simulate, load, ask, stop
 mod explore; // sql, cone, map, lightcurve through the binary

@@ -2,4 +2,11 @@
 //!
 //! It opens no file and no connection and never awaits; it knows a dialect of functions, not a server.
 
+pub mod error;
+pub mod parse;
+pub mod token;
 pub mod tree;
+mod words;
+
+pub use error::{Code, Error};
+pub use parse::{parse, parse_with};
