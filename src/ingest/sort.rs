@@ -36,6 +36,9 @@ pub struct Key {
     pub row: u64,
 }
 
+/// The buffers of a run: rows and their keys.
+type Buffers = (Vec<u8>, Vec<(Key, u32)>);
+
 /// Takes rows in the order of the file.
 pub struct Sorter {
     row_bytes: usize,
@@ -45,7 +48,7 @@ pub struct Sorter {
     keys: Vec<(Key, u32)>,
     writing: Option<JoinHandle<io::Result<Written>>>,
     /// The buffers of the run before, to be filled again: fresh pages cost a fault each.
-    spare: Option<(Vec<u8>, Vec<(Key, u32)>)>,
+    spare: Option<Buffers>,
     runs: Vec<Run>,
 }
 
