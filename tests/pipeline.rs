@@ -507,7 +507,6 @@ fn no_transition_ever_scans_the_jobs_sequentially() {
 
 /// A master and workers as processes of their own, on a database of a cluster of their own if it is to be hurt.
 mod processes {
-    use super::*;
     use crate::harness::{brickyard, scratch};
     use std::io::{BufRead, BufReader};
     use std::path::{Path, PathBuf};
@@ -631,6 +630,12 @@ use processes::{Process, Site, until};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
+/// One runtime for sessions that are used from several places of a test: a session ends with the runtime it began in.
+fn rt() -> &'static tokio::runtime::Runtime {
+    static RUNTIME: std::sync::OnceLock<tokio::runtime::Runtime> = std::sync::OnceLock::new();
+    RUNTIME.get_or_init(runtime)
+}
+
 /// Files in, files out, events from the program, a barrier, logs; then a stage that fails half-way.
 #[test]
 fn a_pipeline_runs_from_files_to_files() {
@@ -641,7 +646,7 @@ params = { word = "seen" }
 [[task]]
 name = "tag"
 on = "new_image"
-argv = ["sh", "-c", "cat \"$1\" > out.txt; echo $2 {event:filter} >> out.txt; echo tagging $1; echo '{\"name\": \"tagged\", \"key\": \"{key}\"}' > events.ndjson", "tag", "{in:raw}", "{param:word}"]
+argv = ["sh", "-c", "cat \"$1\" > out.txt; echo $2 {event:filter} >> out.txt; echo tagging $1; echo '{{\"name\": \"tagged\", \"key\": \"{key}\"}}' > events.ndjson", "tag", "{in:raw}", "{param:word}"]
 emits = ["tagged"]
 inputs = [{ role = "raw", min = 1 }]
 outputs = [{ role = "tagged", glob = "*.txt", min = 1, nonempty = true }]
@@ -656,7 +661,7 @@ then = ["merged"]
 [[task]]
 name = "break"
 on = "merged"
-argv = ["sh", "-c", "echo half > half.txt; echo '{\"name\": \"never\", \"key\": \"1\"}' > events.ndjson; exit 7"]
+argv = ["sh", "-c", "echo half > half.txt; echo '{{\"name\": \"never\", \"key\": \"1\"}}' > events.ndjson; exit 7"]
 emits = ["never"]
 retries = { exit = 0 }
 outputs = [{ role = "half", glob = "*.txt" }]
@@ -666,7 +671,7 @@ over = ["tag"]
 key = ["field"]
 emit = "field_tagged"
 "#;
-    let (connection, url) = runtime().block_on(server().database("pipeline_files"));
+    let (connection, url) = rt().block_on(server().database("pipeline_files"));
     let site = Site::new(&url);
     let path = site.manifest(TEXT);
     site.say(&["run", "create", "r1", path.to_str().unwrap()]);
@@ -683,7 +688,7 @@ emit = "field_tagged"
     site.say(&["release", "r1"]);
     let failed = || site.say(&["jobs", "r1", "--failed", "--json"]);
     until("the last stage fails", Duration::from_secs(60), || failed().contains("\"task\": \"break\""));
-    let (events, artifacts, merged): (i64, i64, String) = runtime().block_on(async {
+    let (events, artifacts, merged): (i64, i64, String) = rt().block_on(async {
         let one = async |sql: &str| connection.query_one(sql, &[]).await.unwrap();
         (
             one("select count(*) from pipeline.event where name = 'never'").await.get(0),
@@ -718,7 +723,7 @@ fn ask(site: &Site, path: &str, token: Option<&str>, body: &str) -> (u16, String
 
 #[test]
 fn the_master_refuses_what_it_should() {
-    let (connection, url) = runtime().block_on(server().database("pipeline_refusals"));
+    let (connection, url) = rt().block_on(server().database("pipeline_refusals"));
     let site = Site::new(&url);
     let path = site.manifest(ONE_TASK);
     site.say(&["run", "create", "r", path.to_str().unwrap()]);
@@ -771,7 +776,7 @@ fn the_master_refuses_what_it_should() {
     assert_eq!(ask(&site, &format!("v1/jobs/{job}/1/fail"), Some(&token), &report(r#","class":"exit""#)).0, 409);
     site.say(&["token", "revoke", "one"]);
     until("the token is refused", Duration::from_secs(10), || ask(&site, "v1/claim", Some(&token), &claim).0 == 401);
-    let done: i64 = runtime().block_on(async {
+    let done: i64 = rt().block_on(async {
         connection.query_one("select count(*) from pipeline.attempt where outcome = 'done'", &[]).await.unwrap().get(0)
     });
     assert_eq!(done, 1);
@@ -780,7 +785,7 @@ fn the_master_refuses_what_it_should() {
 #[test]
 fn a_worker_drains_at_the_first_signal_and_gives_jobs_back_at_the_second() {
     let text = ONE_TASK.replace("[\"true\"]", "[\"sleep\", \"{event:s}\"]");
-    let (connection, url) = runtime().block_on(server().database("pipeline_drain"));
+    let (connection, url) = rt().block_on(server().database("pipeline_drain"));
     let site = Site::new(&url);
     let path = site.manifest(&text);
     site.say(&["run", "create", "r", path.to_str().unwrap()]);
@@ -789,7 +794,7 @@ fn a_worker_drains_at_the_first_signal_and_gives_jobs_back_at_the_second() {
     }
     let _master = site.master();
     let mut worker = site.worker("w", 2, &[]);
-    let running = || runtime().block_on(states(&connection)).get("running").copied().unwrap_or(0);
+    let running = || rt().block_on(states(&connection)).get("running").copied().unwrap_or(0);
     until("both run", Duration::from_secs(20), || running() == 2);
     site.say(&["fire", "r", "go", "--key", "third", "--payload", "{\"s\": 0}"]);
     worker.signal(Signal::TERM);
@@ -798,7 +803,7 @@ fn a_worker_drains_at_the_first_signal_and_gives_jobs_back_at_the_second() {
     assert!(worker.0.try_wait().unwrap().is_none(), "the long one may end");
     worker.signal(Signal::TERM);
     until("the worker ends", Duration::from_secs(20), || worker.0.try_wait().unwrap().is_some());
-    let row = runtime().block_on(async {
+    let row = rt().block_on(async {
         let sql = "select (select count(*) from pipeline.attempt where outcome = 'preempted'), (select count(*) from pipeline.job_live where state = 'ready')";
         connection.query_one(sql, &[]).await.unwrap()
     });
@@ -824,7 +829,7 @@ events = ["start"]
 [[task]]
 name = "split"
 on = "start"
-argv = ["sh", "-c", 'i=0; while [ $i -lt {event:n} ]; do echo "{\"name\": \"piece\", \"key\": \"{event:group}.$i\", \"payload\": {\"i\": $i}}"; i=$((i+1)); done > events.ndjson']
+argv = ["sh", "-c", 'i=0; while [ $i -lt {event:n} ]; do echo "{{\"name\": \"piece\", \"key\": \"{event:group}.$i\", \"payload\": {{\"i\": $i}} }}"; i=$((i+1)); done > events.ndjson']
 emits = ["piece"]
 [[task]]
 name = "work"
@@ -848,7 +853,7 @@ emit = "group_done"
 
 /// What must hold after any run of [`CHAOS`] with so many groups of so many pieces.
 fn check_chaos(connection: &Connection, site: &Site, groups: usize, pieces: usize) {
-    let one = |sql: &str| -> i64 { runtime().block_on(async { connection.query_one(sql, &[]).await.unwrap().get(0) }) };
+    let one = |sql: &str| -> i64 { rt().block_on(async { connection.query_one(sql, &[]).await.unwrap().get(0) }) };
     let jobs = (groups * (pieces + 2)) as i64;
     assert_eq!(one("select count(*) from pipeline.job"), jobs);
     assert_eq!(one("select count(*) from pipeline.job_live where state = 'done'"), jobs);
@@ -858,7 +863,7 @@ fn check_chaos(connection: &Connection, site: &Site, groups: usize, pieces: usiz
     assert_eq!(one("select count(*) from pipeline.barrier where fired is null"), 0);
     assert_eq!(one("select count(*) from pipeline.artifact where job_id is not null"), (groups * (pieces + 1)) as i64);
     assert_eq!(one("select count(*) from pipeline.attempt where ended is null"), 0);
-    let keys: Vec<String> = runtime().block_on(async {
+    let keys: Vec<String> = rt().block_on(async {
         let rows = connection.query("select a.key from pipeline.artifact a where role = 'all' order by a.key", &[]).await.unwrap();
         rows.iter().map(|row| row.get(0)).collect()
     });
@@ -882,7 +887,7 @@ fn nothing_is_lost_or_done_twice_whatever_vanishes() {
     let data = crate::harness::data_dir();
     crate::harness::watch(data.path());
     let options = db::Options { data_dir: data.path().to_owned(), ..db::Options::default() };
-    let runtime = runtime();
+    let runtime = rt();
     let cluster = runtime.block_on(db::cluster::start(&options)).expect("a cluster of its own");
     let site = Site::new(&cluster.url(db::cluster::OWNER));
     let path = site.manifest(CHAOS);
@@ -968,7 +973,7 @@ fn nothing_is_lost_or_done_twice_whatever_vanishes() {
 #[test]
 fn duplicated_delayed_and_reordered_reports_change_nothing() {
     let text = ONE_TASK.replace("lost = 2", "lost = 1000").replace("exit = \"30s\"", "exit = \"0s\"").replace("exit = 2", "exit = 1000");
-    runtime().block_on(async {
+    rt().block_on(async {
         let (mut connection, books, _) = books("pipeline_reports").await;
         let run = run(&mut connection, "reports", &text).await;
         let mut workers = Vec::new();

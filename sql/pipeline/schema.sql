@@ -2,6 +2,9 @@
 -- Only job_live is hot: narrow, changed at each claim and report. Everything else is written once, or once more at an end.
 CREATE SCHEMA IF NOT EXISTS pipeline;
 
+-- What of this is installed: functions are made anew only when they have changed, for that makes all sessions plan anew.
+CREATE TABLE IF NOT EXISTS pipeline.installed (only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one), digest text NOT NULL);
+
 DO $$ BEGIN
     CREATE TYPE pipeline.job_state AS ENUM ('blocked', 'ready', 'running', 'retry_wait', 'done', 'failed', 'cancelled', 'skipped');
 EXCEPTION WHEN duplicate_object THEN NULL;

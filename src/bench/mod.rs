@@ -6,11 +6,15 @@
 pub mod load;
 mod machine;
 mod measure;
+pub mod pipeline;
 
 pub use measure::{Figure, Goal};
 
 /// The benches there are: name and what it measures.
-pub const BENCHES: [(&str, &str); 1] = [("load", "files to tables, indices and cones against the server's own speed")];
+pub const BENCHES: [(&str, &str); 2] = [
+    ("load", "files to tables, indices and cones against the server's own speed"),
+    ("pipeline", "the stage runner: claims, fan-out, pick-up, overhead of a job"),
+];
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -44,6 +44,11 @@ pub async fn run(config: &Config, args: Args) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(config.database_url.is_none(), "a bench reads the CPU time of the server's processes: leave --database-url out");
     let mut db = config.db();
     db.data_dir = db.data_dir.join("bench");
+    if name == "pipeline" {
+        let brickyard = std::env::current_exe()?;
+        let options = bench::pipeline::Options { db, quick: args.quick, runs: args.runs.unwrap_or(3).max(1), brickyard };
+        return show(&bench::pipeline::run(&options, &|line| eprintln!("{line}")).await?, args.json);
+    }
     let python = std::env::var_os("BRICKYARD_TEST_PYTHON").map(Into::into);
     let options = bench::load::Options {
         db,
@@ -53,11 +58,15 @@ pub async fn run(config: &Config, args: Args) -> anyhow::Result<ExitCode> {
         python,
     };
     let figures = bench::load::run(&options, &|line| eprintln!("{line}")).await?;
-    if args.json {
+    show(&figures, args.json)
+}
+
+fn show(figures: &[Figure], json: bool) -> anyhow::Result<ExitCode> {
+    if json {
         let list: Vec<_> = figures.iter().map(Figure::json).collect();
         println!("{}", serde_json::to_string_pretty(&list)?);
     } else {
-        print(&figures);
+        print(figures);
     }
     Ok(ExitCode::SUCCESS)
 }

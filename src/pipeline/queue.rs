@@ -37,15 +37,29 @@ const ADMIT: i64 = 1000;
 /// Barriers and lapsed leases that are looked after in one statement.
 const AT_ONCE: i32 = 500;
 
-/// Makes tables and functions where they are missing or old.
+/// Makes tables and functions where they are missing or not this program's.
 pub async fn install(connection: &mut Connection) -> Result<(), Error> {
+    let schema = include_str!("../../sql/pipeline/schema.sql");
+    let digest = super::sha256_hex([schema].iter().chain(&FUNCTIONS).copied().collect::<Vec<&str>>().concat().as_bytes());
+    if installed(connection).await?.is_some_and(|found| found == digest) {
+        return Ok(());
+    }
     let transaction = connection.transaction().await?;
     transaction.query_one(include_str!("../../sql/pipeline/lock_install.sql"), &[]).await?;
-    transaction.batch_execute(include_str!("../../sql/pipeline/schema.sql")).await?;
+    transaction.batch_execute(schema).await?;
     for function in FUNCTIONS {
         transaction.batch_execute(function).await?;
     }
+    transaction.execute(include_str!("../../sql/pipeline/set_installed.sql"), &[&digest]).await?;
     Ok(transaction.commit().await?)
+}
+
+async fn installed(connection: &Connection) -> Result<Option<String>, Error> {
+    let there: bool = connection.query_one(include_str!("../../sql/pipeline/has_schema.sql"), &[]).await?.get(0);
+    if !there {
+        return Ok(None);
+    }
+    Ok(connection.query_opt(include_str!("../../sql/pipeline/installed.sql"), &[]).await?.map(|row| row.get(0)))
 }
 
 /// A task as the master needs it, cached: a task never changes.
