@@ -24,7 +24,11 @@ const FLOORS: [&[&str]; 10] = [
 const SQL_AUTHORS: [(&str, &str, &str); 9] = [
     ("schema/ddl.rs", "CREATE TABLE IF NOT EXISTS {}", "tables, keys, indices and comments, out of the TOML of a catalogue"),
     ("sky/cover.rs", "q3c_ang2ipix({", "conditions on index ranges, as many as the region needs"),
-    ("ingest/job.rs", "COPY {} ({}) FROM STDIN", "tables and columns of any catalogue: COPY lists, replacing rows, looking for known ones"),
+    (
+        "ingest/job.rs",
+        "COPY {} ({}) FROM {source}",
+        "tables and columns of any catalogue: COPY lists, replacing rows, looking for known ones",
+    ),
     ("ingest/index.rs", "SET max_parallel_maintenance_workers", "a setting of one session"),
     ("ingest/mod.rs", "CLUSTER {} USING {}", "DDL of any catalogue in one transaction, ANALYZE and CLUSTER of any table"),
     ("bench/load.rs", "COPY {table} TO", "the statements are the experiment: made, varied and timed there"),

@@ -195,7 +195,7 @@ async fn load(config: &Config, connection: &Connection, survey: &Path) -> anyhow
         indexing: Indexing::Build,
         index_sessions: load::index_sessions(),
         scratch_dir: load::scratch_dir(config)?,
-        run_bytes: sort::RUN_BYTES,
+        limits: sort::Limits::here(),
     };
     let progress = progress(tasks.len());
     let report = ingest::load(connection, tasks, &options, &progress).await.map_err(|error| match error {

@@ -76,7 +76,7 @@ pub async fn run(config: &Config, args: Args) -> anyhow::Result<ExitCode> {
         indexing: args.indexes,
         index_sessions: args.index_sessions.unwrap_or_else(index_sessions).max(1),
         scratch_dir: scratch_dir(config)?,
-        run_bytes: sort::RUN_BYTES,
+        limits: sort::Limits::here(),
     };
     let many = tasks.len();
     let progress = if std::io::stderr().is_terminal() { bars(many) } else { lines(many) };

@@ -5,6 +5,7 @@
 
 use super::cluster::{self, Server};
 use super::error::innermost;
+use super::feed::Feeds;
 use super::{Error, Options};
 use futures_util::StreamExt;
 use std::collections::HashMap;
@@ -26,6 +27,7 @@ pub struct Connection {
     url: String,
     poisoned: bool,
     statements: Mutex<HashMap<&'static str, Statement>>,
+    feeds: Option<Feeds>,
 }
 
 /// Connects to the server of `options`, starting the embedded one if it is meant and does not run.
@@ -55,7 +57,9 @@ async fn embedded(options: &Options) -> Result<Connection, Error> {
 }
 
 async fn open_embedded(server: &Server) -> Result<Connection, Error> {
-    let connection = open(server.config(cluster::OWNER), server.url(cluster::OWNER)).await?;
+    server.feeds.sweep();
+    let mut connection = open(server.config(cluster::OWNER), server.url(cluster::OWNER)).await?;
+    connection.feeds = Some(server.feeds.clone());
     check(&connection).await?;
     Ok(connection)
 }
@@ -105,7 +109,7 @@ async fn open(mut config: Config, url: String) -> Result<Connection, Error> {
     // The driver's error reaches the client as a closed connection; there is nobody else to tell.
     tokio::spawn(async move { drop(driver.await) });
     client.query_one(include_str!("../../sql/db/session.sql"), &[]).await?;
-    Ok(Connection { client, config, url, poisoned: false, statements: Mutex::default() })
+    Ok(Connection { client, config, url, poisoned: false, statements: Mutex::default(), feeds: None })
 }
 
 /// Refuses a server that is too old, and creates q3c where it is missing.
@@ -172,7 +176,13 @@ fn target(config: &Config) -> String {
 impl Connection {
     /// One more session with the same server, user and database, with the same settings.
     pub async fn another(&self) -> Result<Connection, Error> {
-        open(self.config.clone(), self.url.clone()).await
+        let other = open(self.config.clone(), self.url.clone()).await?;
+        Ok(Connection { feeds: self.feeds.clone(), ..other })
+    }
+
+    /// Pipes that the server can read COPYs from: those of the embedded one, on this machine and with us as its owner.
+    pub fn feeds(&self) -> Option<&Feeds> {
+        self.feeds.as_ref()
     }
 
     /// The statement, prepared when this session first asks for it.

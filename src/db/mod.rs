@@ -15,12 +15,14 @@ mod binaries;
 pub mod cluster;
 pub mod connect;
 pub mod error;
+pub mod feed;
 mod machine;
 mod pidfile;
 mod place;
 pub mod pool;
 pub mod quote;
 mod secret;
+pub mod usage;
 
 pub use connect::{Connection, connect};
 pub use error::Error;
