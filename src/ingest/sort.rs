@@ -71,9 +71,6 @@ pub struct Key {
     pub row: u64,
 }
 
-/// The buffers of a run: rows and their keys.
-type Buffers = (Vec<u8>, Vec<(Key, u32)>);
-
 /// Takes rows in the order of the file.
 pub struct Sorter {
     row_bytes: usize,
