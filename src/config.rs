@@ -39,6 +39,10 @@ pub struct Config {
     pub web: web::Options,
     #[arg(skip)]
     pub tap: tap::Options,
+    #[arg(skip)]
+    pub jobs: tap::jobs::Options,
+    #[arg(skip)]
+    pub upload: tap::upload::Options,
 }
 
 /// The configuration file: first the keys that are flags of every command too, then a table for each section.
@@ -53,6 +57,8 @@ struct File {
     loader_dir: Vec<PathBuf>,
     web: web::Options,
     tap: tap::Options,
+    jobs: tap::jobs::Options,
+    upload: tap::upload::Options,
 }
 
 /// Why the settings cannot be had.
@@ -70,7 +76,8 @@ pub enum Error {
 
 /// A section's name and its keys, for reading the environment.
 type Known = (&'static str, &'static [(&'static str, &'static str)]);
-const SECTIONS: [Known; 2] = [section::<web::Options>(), section::<tap::Options>()];
+const SECTIONS: [Known; 4] =
+    [section::<web::Options>(), section::<tap::Options>(), section::<tap::jobs::Options>(), section::<tap::upload::Options>()];
 
 const fn section<S: Section>() -> Known {
     (S::NAME, S::KEYS)
@@ -98,7 +105,7 @@ impl Config {
         if self.loader_dir.is_empty() {
             self.loader_dir = file.loader_dir;
         }
-        (self.web, self.tap) = (file.web, file.tap);
+        (self.web, self.tap, self.jobs, self.upload) = (file.web, file.tap, file.jobs, file.upload);
         Ok(self)
     }
 
@@ -165,6 +172,8 @@ impl Config {
         }
         describe(&self.web, &mut text)?;
         describe(&self.tap, &mut text)?;
+        describe(&self.jobs, &mut text)?;
+        describe(&self.upload, &mut text)?;
         Ok(text)
     }
 }

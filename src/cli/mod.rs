@@ -93,7 +93,8 @@ fn runtime(command: &Command) -> std::io::Result<tokio::runtime::Runtime> {
         Command::Load(_) => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
-    builder.enable_all().build()
+    // Queries nest as deep as the parser allows, and walking them takes stack: more than a thread has without this in a debug build.
+    builder.thread_stack_size(16 << 20).enable_all().build()
 }
 
 async fn run(mut cli: Cli) -> anyhow::Result<ExitCode> {

@@ -1,12 +1,13 @@
 //! `brickyard serve`: the query service over HTTP.
 
 use crate::config::Config;
-use crate::tap::{Service, service::Place};
+use crate::tap::{Service, jobs::Jobs, service::Place};
 use crate::web::{self, App, options::Log};
 use anyhow::Context;
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -57,7 +58,7 @@ pub async fn run(config: &Config, args: Args) -> anyhow::Result<ExitCode> {
     start_log(&config)?;
     let (listener, app) = open(&config).await?;
     println!("Serving at {}/", app.base_url);
-    let drained = web::serve::serve(app, listener, asked_to_stop()?).await;
+    let drained = until(app, listener, asked_to_stop()?).await;
     tracing::info!(drained, "stopped");
     Ok(if drained { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -67,6 +68,19 @@ impl Listen {
         config.web.port = self.port.unwrap_or(config.web.port);
         config.web.address = self.address.unwrap_or(config.web.address);
     }
+
+    /// Does the command line say the port?
+    pub fn names_port(&self) -> bool {
+        self.port.is_some()
+    }
+}
+
+/// Serves until `stop` is done and its requests are, then gives the jobs back to the queue; says whether all requests finished.
+pub async fn until(app: App, listener: TcpListener, stop: impl Future<Output = ()>) -> bool {
+    let (jobs, drain) = (app.jobs.clone(), Duration::from_secs(app.options.drain_s));
+    let drained = web::serve::serve(app, listener, stop).await;
+    jobs.leave(drain).await;
+    drained
 }
 
 /// The socket first, so that a taken port is said at once; then the service.
@@ -78,8 +92,19 @@ pub async fn open(config: &Config) -> anyhow::Result<(TcpListener, App)> {
         .with_context(|| format!("cannot listen on {address}; --port N takes another port, --port 0 a free one"))?;
     let base_url = base_url(&options.base_url, listener.local_addr()?)?;
     let place = Place { db: config.db(), schema_dirs: config.schema_dir.clone(), data_dir: config.data_dir() };
-    let service = Service::start(place, config.tap.clone()).await?;
-    Ok((listener, App::new(options, Arc::new(service), base_url)))
+    let service = Arc::new(Service::start(place, config.tap.clone()).await?);
+    service.watch();
+    let jobs = Arc::new(open_jobs(config).await?);
+    jobs.work(&service);
+    Ok((listener, App::new(options, service, jobs, base_url)))
+}
+
+/// The queue of jobs, with its results in the data directory.
+async fn open_jobs(config: &Config) -> anyhow::Result<Jobs> {
+    let folder = config.data_dir().join("jobs");
+    let limit = Duration::from_secs(config.tap.async_limit_s);
+    let jobs = Jobs::open(config.db(), folder.clone(), config.jobs.clone(), config.upload.clone(), limit).await;
+    jobs.with_context(|| format!("cannot open the job queue, whose results are in {}", folder.display()))
 }
 
 /// The configured URL without its last slash, or that of the socket.

@@ -77,6 +77,27 @@ pub(super) async fn furnish(server: &Server) -> Result<(), Error> {
     open_embedded(server).await.map(drop)
 }
 
+/// A session that may only read: as `brickyard_read` on the embedded server; on another one as its user, who becomes `brickyard_read`
+/// where that role may be taken. `owner` is a session with the same server; `settings` hold from the first statement on.
+pub async fn reader(options: &Options, owner: &Connection, settings: &[(&str, String)]) -> Result<Connection, Error> {
+    let mut words: Vec<String> =
+        settings.iter().map(|(name, value)| format!("-c {name}={}", value.replace('\\', "\\\\").replace(' ', "\\ "))).collect();
+    let mut config = owner.config.clone();
+    if options.database_url.is_none() {
+        let server = cluster::running(options).await?.ok_or_else(|| Error::Lost { why: "the embedded server does not run".into() })?;
+        config = server.config(cluster::OWNER);
+        config.user(cluster::READER).password(&server.reader_password);
+    } else {
+        let has_role: bool = owner.query_one(include_str!("../../sql/db/reader_role.sql"), &[]).await?.get("has_role");
+        if has_role {
+            words.push(format!("-c role={}", cluster::READER));
+        }
+        words.extend(config.get_options().map(str::to_owned));
+    }
+    config.options(words.join(" ")).application_name("brickyard reader");
+    open(config, owner.url.clone()).await
+}
+
 /// Lets the role `brickyard_read` read all tables of `schema`, those made later included.
 pub async fn publish(client: &Client, schema: &str) -> Result<(), Error> {
     client.query_one(include_str!("../../sql/db/published_schema.sql"), &[&schema]).await?;

@@ -4,9 +4,11 @@
 //! [`Connection`] with Q3C ready. [`cluster`] is for the commands that start, stop and show that cluster;
 //! [`quote`] is the only way for a name into SQL text.
 
+pub mod copy;
 pub mod query;
 
-pub use query::query;
+pub use copy::copy;
+pub use query::{query, wire_rows};
 
 use std::path::PathBuf;
 
@@ -27,6 +29,7 @@ pub mod usage;
 pub use connect::{Connection, connect};
 pub use error::Error;
 pub use quote::{ident, qualified};
+pub use secret::random;
 
 /// Which server to talk to.
 #[derive(Debug, Clone, Default)]

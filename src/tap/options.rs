@@ -29,6 +29,12 @@ settings! {
         temp_file_limit: String = "20GB".to_owned(),
         /// Processes that may help one query.
         parallel_workers: u32 = 2,
+        /// The naming authority in identifiers of the registry records (example.org); empty is made of the base URL's host.
+        authority: String = String::new(),
+        /// Who publishes, for the registry records; empty is the base URL.
+        publisher: String = String::new(),
+        /// A mail address for questions, for the registry records.
+        contact: String = String::new(),
         /// Seconds between looks whether the published tables have changed.
         refresh_s: u64 = 10,
     }

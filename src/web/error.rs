@@ -3,18 +3,9 @@
 //! The body is a VOTable with QUERY_STATUS=ERROR (DALI 1.1, section 4.4) where a table was asked for, else plain text. Details that are
 //! nobody's business (SQL, paths) stay in the log, beside the request's id.
 
+use crate::format::{self, Info, Kind};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-
-/// What the body of an error looks like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Body {
-    /// `text/plain`
-    #[default]
-    Text,
-    /// A VOTable with an INFO
-    Votable,
-}
 
 /// An answer that is an error.
 #[derive(Debug)]
@@ -25,7 +16,10 @@ pub struct Error {
     pub message: String,
     pub hint: Option<String>,
     pub retry_after_s: Option<u64>,
-    pub body: Body,
+    /// The format of the body; `None` is plain text.
+    pub kind: Option<Kind>,
+    /// Cone search has a word of its own for errors.
+    pub is_cone: bool,
 }
 
 /// The code of an error, for programs that do not read bodies.
@@ -33,7 +27,7 @@ const ERROR_CODE: HeaderName = HeaderName::from_static("x-error-code");
 
 impl Error {
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Error {
-        Error { status, code, message: message.into(), hint: None, retry_after_s: None, body: Body::Text }
+        Error { status, code, message: message.into(), hint: None, retry_after_s: None, kind: None, is_cone: false }
     }
 
     /// A parameter is missing or wrong.
@@ -68,9 +62,22 @@ impl Error {
     }
 
     /// With a VOTable for a body.
-    pub fn votable(mut self) -> Error {
-        self.body = Body::Votable;
+    pub fn votable(self) -> Error {
+        self.for_kind(Kind::Binary2)
+    }
+
+    /// Told in the format that was asked for, where it can tell errors, else in a VOTable.
+    pub fn for_kind(mut self, kind: Kind) -> Error {
+        self.kind = Some(kind);
         self
+    }
+
+    fn infos(&self) -> Vec<Info> {
+        let mut infos = vec![Info::new("ERROR_CODE", self.code)];
+        if self.is_cone {
+            infos.push(Info::new("Error", self.message.clone()));
+        }
+        infos
     }
 
     /// Message and hint.
@@ -84,9 +91,9 @@ impl Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let (kind, body) = match self.body {
-            Body::Text => ("text/plain; charset=utf-8", format!("{}\n", self.text())),
-            Body::Votable => ("application/x-votable+xml", votable(&self)),
+        let (kind, body) = match self.kind {
+            None => ("text/plain; charset=utf-8", format!("{}\n", self.text()).into_bytes()),
+            Some(kind) => format::error_document(kind, &self.text(), &self.infos()),
         };
         let mut response = (self.status, [(header::CONTENT_TYPE, kind), (ERROR_CODE, self.code)], body).into_response();
         if let Some(seconds) = self.retry_after_s {
@@ -94,39 +101,6 @@ impl IntoResponse for Error {
         }
         response
     }
-}
-
-fn votable(error: &Error) -> String {
-    let message = escape(&error.text());
-    format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-         <VOTABLE version=\"1.4\" xmlns=\"http://www.ivoa.net/xml/VOTable/v1.3\">\n\
-         <RESOURCE type=\"results\">\n\
-         <INFO name=\"QUERY_STATUS\" value=\"ERROR\">{message}</INFO>\n\
-         <INFO name=\"ERROR_CODE\" value=\"{}\"/>\n\
-         </RESOURCE>\n\
-         </VOTABLE>\n",
-        error.code
-    )
-}
-
-/// Text for XML: escaped, and without the control characters that XML 1.0 cannot hold.
-pub fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            '\n' | '\t' => out.push(c),
-            '\u{FFFE}' | '\u{FFFF}' => out.push('\u{FFFD}'),
-            c if c.is_control() => out.push('\u{FFFD}'),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 impl From<crate::tap::Error> for Error {

@@ -7,14 +7,21 @@ mod access;
 mod clients;
 mod connection;
 pub mod error;
+pub mod form;
 mod front;
+pub mod multipart;
 pub mod options;
 pub mod parameters;
 pub mod pipeline;
+mod registry;
 pub mod router;
+mod scs;
 pub mod serve;
+mod sync;
+pub mod uws;
 
 pub use error::Error;
+pub use form::Form;
 pub use options::Options;
 pub use parameters::Parameters;
 
@@ -30,6 +37,8 @@ pub struct App(Arc<Inner>);
 pub struct Inner {
     pub options: Options,
     pub tap: Arc<tap::Service>,
+    /// Asynchronous queries.
+    pub jobs: Arc<tap::jobs::Jobs>,
     /// Queries under way, by client.
     pub clients: clients::Clients,
     /// `http://127.0.0.1:8080`, without a slash at the end: how clients reach the service.
@@ -37,9 +46,9 @@ pub struct Inner {
 }
 
 impl App {
-    pub fn new(options: Options, tap: Arc<tap::Service>, base_url: String) -> App {
+    pub fn new(options: Options, tap: Arc<tap::Service>, jobs: Arc<tap::jobs::Jobs>, base_url: String) -> App {
         let clients = clients::Clients::new(tap.options.queries_per_client);
-        App(Arc::new(Inner { options, tap, clients, base_url }))
+        App(Arc::new(Inner { options, tap, jobs, clients, base_url }))
     }
 
     /// The URL of a path of this service, as clients reach it.
