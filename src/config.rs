@@ -121,6 +121,18 @@ impl Config {
         share.unwrap_or_else(std::env::temp_dir).join("brickyard")
     }
 
+    /// How to get into S3, from the environment variables that every S3 client knows.
+    pub fn store_credentials(&self) -> crate::store::Credentials {
+        let of = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        crate::store::Credentials {
+            access_key_id: of("AWS_ACCESS_KEY_ID"),
+            secret_access_key: of("AWS_SECRET_ACCESS_KEY"),
+            session_token: of("AWS_SESSION_TOKEN"),
+            region: of("AWS_REGION").or_else(|| of("AWS_DEFAULT_REGION")),
+            endpoint: of("AWS_ENDPOINT_URL_S3").or_else(|| of("AWS_ENDPOINT_URL")),
+        }
+    }
+
     /// What the database floor needs.
     pub fn db(&self) -> crate::db::Options {
         crate::db::Options {

@@ -11,11 +11,13 @@ mod formats; // FITS and DOLPHOT readers, CSV, JSON, Parquet writers, the FITS z
 mod harness; // one managed server for all tests, scratch folders, the binary, the oracles' Python
 mod load; // files to tables: equality with the server's own parsing, ledger, rejects, duplicates, kill -9
 mod notebook; // the notebooks against a service
+mod pipeline; // the stage runner: SQL against its model, barriers, plans, chaos with real workers
 mod readers; // FITS and DOLPHOT readers against the zoo and damaged files
 mod schema; // TOML faults, DDL, drift, Felis, the real column lists
 mod security; // how services are attacked: each way is refused, quickly and without a word too many
 mod simulate; // the synthetic survey against the facts
 mod sky; // HTM, HEALPix, Q3C and covers against the vectors and the server
+mod store; // bytes in a folder and in S3
 mod tap; // the query service as clients ask it; pyvo, astropy and taplint as judges
 mod tidy; // the rules of the house that can be read off its files: floors, file heads, static SQL, reasons
 mod upload; // uploaded tables: formats, limits, attacks, clients, speed

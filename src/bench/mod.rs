@@ -7,14 +7,16 @@ mod http;
 pub mod load;
 mod machine;
 mod measure;
+pub mod pipeline;
 pub mod tap;
 
 pub use measure::{Figure, Goal};
 
 /// The benches there are: name and what it measures.
-pub const BENCHES: [(&str, &str); 2] = [
+pub const BENCHES: [(&str, &str); 3] = [
     ("load", "files to tables, indices and cones against the server's own speed"),
     ("tap", "the query service over HTTP: streams, cones, jobs, uploads, translation"),
+    ("pipeline", "the stage runner: claims, fan-out, pick-up, overhead of a job"),
 ];
 
 #[derive(Debug, thiserror::Error)]

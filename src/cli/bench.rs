@@ -50,6 +50,11 @@ pub async fn run(config: &Config, args: Args) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(config.database_url.is_none(), "a bench reads the CPU time of the server's processes: leave --database-url out");
     let mut db = config.db();
     db.data_dir = db.data_dir.join("bench");
+    if name == "pipeline" {
+        let brickyard = std::env::current_exe()?;
+        let options = bench::pipeline::Options { db, quick: args.quick, runs: args.runs.unwrap_or(3).max(1), brickyard };
+        return show(&bench::pipeline::run(&options, &|line| eprintln!("{line}")).await?, args.json);
+    }
     let python = std::env::var_os("BRICKYARD_TEST_PYTHON").map(Into::into);
     let (quick, only, runs) = (args.quick, args.only, args.runs.unwrap_or(if args.quick { 3 } else { 5 }).max(1));
     let say = |line| eprintln!("{line}");
@@ -57,11 +62,15 @@ pub async fn run(config: &Config, args: Args) -> anyhow::Result<ExitCode> {
         "tap" => bench::tap::run(&bench::tap::Options { db, quick, runs, only, queries: args.queries }, &say).await?,
         _ => bench::load::run(&bench::load::Options { db, quick, runs, only, python }, &say).await?,
     };
-    if args.json {
+    show(&figures, args.json)
+}
+
+fn show(figures: &[Figure], json: bool) -> anyhow::Result<ExitCode> {
+    if json {
         let list: Vec<_> = figures.iter().map(Figure::json).collect();
         println!("{}", serde_json::to_string_pretty(&list)?);
     } else {
-        print(&figures);
+        print(figures);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -14,10 +14,12 @@ mod demo;
 mod lightcurve;
 mod load;
 mod map;
+mod pipeline;
 mod schema;
 mod serve;
 mod simulate;
 mod sql;
+mod worker;
 
 /// Build resolved-star photometry catalogues in PostgreSQL, and ask them
 #[derive(Parser)]
@@ -48,6 +50,8 @@ enum Command {
     Lightcurve(lightcurve::Args),
     Simulate(simulate::Args),
     Schema(schema::Args),
+    Pipeline(pipeline::Args),
+    Worker(worker::Args),
     Db(db::Args),
     Config(config::Args),
     Bench(bench::Args),
@@ -110,6 +114,8 @@ async fn run(mut cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Cone(args) => cone::run(&cli.config, args).await,
         Command::Map(args) => map::run(&cli.config, args).await,
         Command::Lightcurve(args) => lightcurve::run(&cli.config, args).await,
+        Command::Pipeline(args) => pipeline::run(&cli.config, args).await,
+        Command::Worker(args) => worker::run(&cli.config, args).await,
         Command::Bench(args) => bench::run(&cli.config, args).await,
     }
 }

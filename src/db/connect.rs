@@ -7,11 +7,14 @@ use super::cluster::{self, Server};
 use super::error::innermost;
 use super::feed::Feeds;
 use super::{Error, Options};
+use futures_util::StreamExt;
+use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
+use std::sync::Mutex;
 use std::time::Duration;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Statement};
 
 /// The oldest server that we work with, as server_version_num.
 const OLDEST: i32 = 150_000;
@@ -23,6 +26,7 @@ pub struct Connection {
     config: Config,
     url: String,
     poisoned: bool,
+    statements: Mutex<HashMap<&'static str, Statement>>,
     feeds: Option<Feeds>,
 }
 
@@ -126,7 +130,7 @@ async fn open(mut config: Config, url: String) -> Result<Connection, Error> {
     // The driver's error reaches the client as a closed connection; there is nobody else to tell.
     tokio::spawn(async move { drop(driver.await) });
     client.query_one(include_str!("../../sql/db/session.sql"), &[]).await?;
-    Ok(Connection { client, config, url, poisoned: false, feeds: None })
+    Ok(Connection { client, config, url, poisoned: false, statements: Mutex::default(), feeds: None })
 }
 
 /// Refuses a server that is too old, and creates q3c where it is missing.
@@ -200,6 +204,43 @@ impl Connection {
     /// Pipes that the server can read COPYs from: those of the embedded one, on this machine and with us as its owner.
     pub fn feeds(&self) -> Option<&Feeds> {
         self.feeds.as_ref()
+    }
+
+    /// The statement, prepared when this session first asks for it.
+    pub async fn prepared(&self, sql: &'static str) -> Result<Statement, Error> {
+        let known = self.statements.lock().ok().and_then(|known| known.get(sql).cloned());
+        if let Some(statement) = known {
+            return Ok(statement);
+        }
+        let statement = self.client.prepare(sql).await.map_err(|error| Error::from(error).in_sql(sql))?;
+        if let Ok(mut known) = self.statements.lock() {
+            known.insert(sql, statement.clone());
+        }
+        Ok(statement)
+    }
+
+    /// A session of its own that executes `sql` (a `LISTEN`) and calls `hear` at each notice, until the server ends it.
+    pub async fn listen(&self, sql: &str, mut hear: impl FnMut()) -> Result<(), Error> {
+        let (client, mut driver) = self.config.connect(NoTls).await?;
+        let mut notices = futures_util::stream::poll_fn(move |cx| driver.poll_message(cx));
+        let begun = client.batch_execute(sql);
+        tokio::pin!(begun);
+        let mut listening = false;
+        loop {
+            tokio::select! {
+                done = &mut begun, if !listening => {
+                    done?;
+                    listening = true;
+                    hear();
+                }
+                message = notices.next() => match message {
+                    Some(Ok(AsyncMessage::Notification(_))) => hear(),
+                    Some(Ok(_)) => {}
+                    Some(Err(error)) => return Err(error.into()),
+                    None => return Ok(()),
+                },
+            }
+        }
     }
 
     /// How to reach the server, password included.

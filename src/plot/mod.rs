@@ -1,4 +1,4 @@
-//! Pictures as PNG: HEALPix maps and light curves.
+//! Pictures as PNG: HEALPix maps, light curves and graphs.
 //!
 //! Each drawing is a pure function from values to the bytes of a PNG; nothing here opens a file. The bitmap is drawn
 //! three times as large and averaged down, which smooths every edge, line and letter alike (`canvas`).
@@ -6,9 +6,11 @@
 mod axis;
 mod canvas;
 pub mod colour;
+pub mod graph;
 pub mod lightcurve;
 pub mod map;
 
+pub use graph::graph;
 pub use lightcurve::lightcurve;
 pub use map::map;
 

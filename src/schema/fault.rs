@@ -43,7 +43,7 @@ impl fmt::Display for Faults {
 impl std::error::Error for Faults {}
 
 /// The fault at a byte range of the file's text.
-pub(super) fn fault(source: &Source, at: Range<usize>, message: String) -> Fault {
+pub fn fault(source: &Source, at: Range<usize>, message: String) -> Fault {
     let before = &source.text[..source.text.floor_char_boundary(at.start)];
     let line_start = before.rfind('\n').map_or(0, |i| i + 1);
     let line = before.matches('\n').count() + 1;

@@ -12,7 +12,7 @@ pub mod doc;
 pub mod fault;
 pub mod felis;
 pub mod parse;
-mod reader;
+pub mod reader;
 pub mod rows;
 pub mod table;
 pub mod ucd;

@@ -10,16 +10,18 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-pub(super) type Lists = BTreeMap<String, Vec<String>>;
+/// The named lists that `each` may walk.
+pub type Lists = BTreeMap<String, Vec<String>>;
 /// One step of `each`: names and their values.
-pub(super) type Step = Vec<(String, String)>;
-pub(super) type Text = Spanned<String>;
+pub type Step = Vec<(String, String)>;
+/// A string with its place.
+pub type Text = Spanned<String>;
 
 /// Longest name in PostgreSQL (NAMEDATALEN - 1).
-pub(super) const NAME_MAX: usize = 63;
+pub const NAME_MAX: usize = 63;
 
 /// Walks one file and notes its faults.
-pub(super) struct Reader<'a> {
+pub struct Reader<'a> {
     pub source: &'a Source,
     pub lists: &'a Lists,
     pub faults: &'a mut Vec<Fault>,
@@ -44,7 +46,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn wrong_type(&mut self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
+    pub fn wrong_type(&mut self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
         self.fault(value.span(), format!("`{key}` is {wanted}, not {}", value.get_ref().type_str()));
     }
 
@@ -115,7 +117,7 @@ impl<'a> Reader<'a> {
         texts
     }
 
-    fn flag(&mut self, table: &DeTable<'_>, key: &str) -> bool {
+    pub fn flag(&mut self, table: &DeTable<'_>, key: &str) -> bool {
         let Some(value) = get(table, key) else { return false };
         if value.get_ref().as_bool().is_none() {
             self.wrong_type(key, value, "true or false");
@@ -123,7 +125,7 @@ impl<'a> Reader<'a> {
         value.get_ref().as_bool().unwrap_or(false)
     }
 
-    fn number(&mut self, table: &DeTable<'_>, key: &str) -> Option<f64> {
+    pub fn number(&mut self, table: &DeTable<'_>, key: &str) -> Option<f64> {
         let value = get(table, key)?;
         let number = match value.get_ref() {
             DeValue::Float(float) => float.as_str().parse().ok(),
@@ -334,6 +336,7 @@ const COLUMN_KEYS: [&str; 11] = ["each", "name", "type", "unit", "ucd", "descrip
 /// PostgreSQL's `ALTER COLUMN ... SET STORAGE` words.
 const ARRAY_STORAGES: [&str; 4] = ["plain", "main", "external", "extended"];
 
-fn get<'t, 'i>(table: &'t DeTable<'i>, key: &str) -> Option<&'t Spanned<DeValue<'i>>> {
+/// The value of a key.
+pub fn get<'t, 'i>(table: &'t DeTable<'i>, key: &str) -> Option<&'t Spanned<DeValue<'i>>> {
     table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
 }

@@ -12,6 +12,7 @@ mod front;
 pub mod multipart;
 pub mod options;
 pub mod parameters;
+pub mod pipeline;
 mod registry;
 pub mod router;
 mod scs;

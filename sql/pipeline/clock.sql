@@ -1,0 +1,2 @@
+-- The database's clock, seconds.
+SELECT extract(epoch FROM clock_timestamp())::float8
