@@ -7,6 +7,7 @@ use std::process::ExitCode;
 mod answer;
 mod bench;
 mod cone;
+mod cutout;
 mod db;
 mod demo;
 mod lightcurve;
@@ -40,6 +41,7 @@ enum Command {
     Sql(sql::Args),
     Cone(cone::Args),
     Map(map::Args),
+    Cutout(cutout::Args),
     Lightcurve(lightcurve::Args),
     Simulate(simulate::Args),
     Schema(schema::Args),
@@ -97,6 +99,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Simulate(args) => simulate::run(&cli.config, args).await,
         Command::Sql(args) => sql::run(&cli.config, args).await,
         Command::Cone(args) => cone::run(&cli.config, args).await,
+        Command::Cutout(args) => cutout::run(&cli.config, args).await,
         Command::Map(args) => map::run(&cli.config, args).await,
         Command::Lightcurve(args) => lightcurve::run(&cli.config, args).await,
         Command::Bench(args) => bench::run(&cli.config, args).await,

@@ -1,4 +1,4 @@
-//! Pictures as PNG: HEALPix maps and light curves.
+//! Pictures as PNG: HEALPix maps and light curves; marks on pictures of the sky.
 //!
 //! Each drawing is a pure function from values to the bytes of a PNG; nothing here opens a file. The bitmap is drawn
 //! three times as large and averaged down, which smooths every edge, line and letter alike (`canvas`).
@@ -8,6 +8,7 @@ mod canvas;
 pub mod colour;
 pub mod lightcurve;
 pub mod map;
+pub mod marks;
 
 pub use lightcurve::lightcurve;
 pub use map::map;
