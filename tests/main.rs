@@ -9,6 +9,7 @@ mod demo; // one command: simulate, load, ask, stop
 mod explore; // sql, cone, map, lightcurve through the binary
 mod formats; // FITS and DOLPHOT readers, CSV, JSON, Parquet writers, the FITS zoo
 mod harness; // one managed server for all tests, scratch folders, the binary, the oracles' Python
+mod image; // world coordinates, pixels and cutouts against astropy, pictures, hostile files
 mod load; // files to tables: equality with the server's own parsing, ledger, rejects, duplicates, kill -9
 mod notebook; // the notebooks against a service
 mod pipeline; // the stage runner: SQL against its model, barriers, plans, chaos with real workers

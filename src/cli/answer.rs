@@ -109,7 +109,7 @@ pub fn write_png(path: &Path, png: &[u8]) -> anyhow::Result<()> {
 }
 
 /// A temporary file in the same folder, with the mode of an ordinary new file.
-fn beside(path: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+pub fn beside(path: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     tempfile::Builder::new().prefix(".brickyard-").permissions(std::fs::Permissions::from_mode(0o666)).tempfile_in(folder)
 }

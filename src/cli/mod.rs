@@ -9,6 +9,7 @@ mod answer;
 mod bench;
 mod cone;
 mod config;
+mod cutout;
 mod db;
 mod demo;
 mod lightcurve;
@@ -47,6 +48,7 @@ enum Command {
     Adql(adql::Args),
     Cone(cone::Args),
     Map(map::Args),
+    Cutout(cutout::Args),
     Lightcurve(lightcurve::Args),
     Simulate(simulate::Args),
     Schema(schema::Args),
@@ -112,6 +114,7 @@ async fn run(mut cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Sql(args) => sql::run(&cli.config, args).await,
         Command::Adql(args) => adql::run(&cli.config, args).await,
         Command::Cone(args) => cone::run(&cli.config, args).await,
+        Command::Cutout(args) => cutout::run(&cli.config, args).await,
         Command::Map(args) => map::run(&cli.config, args).await,
         Command::Lightcurve(args) => lightcurve::run(&cli.config, args).await,
         Command::Pipeline(args) => pipeline::run(&cli.config, args).await,

@@ -21,6 +21,7 @@ Examples:
   brickyard simulate --out survey          4 bricks, 100,000 objects
   brickyard simulate --out one --bricks 15 --fields 10 --objects 5000 --dolphot all
   brickyard simulate --out big --bricks 15 --objects 2000000 --products st
+  brickyard simulate --out seen --bricks 15 --fields 10 --objects 20000 --images 60
   brickyard simulate --out deep --bricks 4 --fields 15 --products phot --overlaps all
 
 Each brick has one _st.fits. Each field has one _phot.fits.gz with the measurements of \
@@ -57,6 +58,9 @@ pub struct Args {
     /// How many images of neighbouring pointings a field's stack holds (none: 31 image-chips, few: 32, all: 62)
     #[arg(long, value_enum, default_value = "few")]
     overlaps: OverlapsArg,
+    /// Draw drizzled mosaics in six filters too, squares of this side about the first field of each brick
+    #[arg(long, value_name = "ARCSEC", num_args = 0..=1, default_missing_value = "40")]
+    images: Option<f64>,
     /// Write _phot.fits rather than _phot.fits.gz
     #[arg(long)]
     no_gzip: bool,
@@ -112,6 +116,7 @@ impl Args {
             },
             gzip: !self.no_gzip,
             force: self.force,
+            images_arcsec: self.images,
             ..Options::new(&self.out)
         })
     }
@@ -168,6 +173,7 @@ fn summarise(out: &std::path::Path, report: &Report, elapsed: Duration) {
         ("_phot.fits.gz", "_phot.fits.gz: measurements, one file a field"),
         (".phot", ".phot: the same as DOLPHOT's text"),
         ("truth.fits", "truth.fits: what was put in"),
+        ("_drz.fits", "_drz.fits: drizzled mosaics, a file a filter (rows: stars drawn)"),
     ] {
         let files: Vec<_> = report.files.iter().filter(|file| file.path.to_string_lossy().ends_with(end)).collect();
         if !files.is_empty() {

@@ -11,9 +11,18 @@ use std::sync::Once;
 
 /// Fine pixels along one logical pixel.
 const FINE: usize = 3;
-const FONT: &str = "Ubuntu";
+pub(super) const FONT: &str = "Ubuntu";
 
 pub type Point = (f64, f64);
+
+/// Makes the font known to plotters.
+pub(super) fn with_font() {
+    static FONTS: Once = Once::new();
+    FONTS.call_once(|| {
+        // A font that is compiled in and does not parse would fail every drawing with a clear error of plotters.
+        let _ = plotters::style::register_font(FONT, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT);
+    });
+}
 
 /// A rectangle: left, top, right, bottom.
 #[derive(Debug, Clone, Copy)]
@@ -55,11 +64,7 @@ pub struct Canvas {
 impl Canvas {
     /// A white sheet.
     pub fn new(width: usize, height: usize) -> Self {
-        static FONTS: Once = Once::new();
-        FONTS.call_once(|| {
-            // A font that is compiled in and does not parse would fail every drawing with a clear error of plotters.
-            let _ = plotters::style::register_font(FONT, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT);
-        });
+        with_font();
         Canvas { width, height, fine: vec![255; width * height * FINE * FINE * 3] }
     }
 

@@ -1,4 +1,4 @@
-//! Pictures as PNG: HEALPix maps, light curves and graphs.
+//! Pictures as PNG: HEALPix maps, light curves and graphs; marks on pictures of the sky.
 //!
 //! Each drawing is a pure function from values to the bytes of a PNG; nothing here opens a file. The bitmap is drawn
 //! three times as large and averaged down, which smooths every edge, line and letter alike (`canvas`).
@@ -9,6 +9,7 @@ pub mod colour;
 pub mod graph;
 pub mod lightcurve;
 pub mod map;
+pub mod marks;
 
 pub use graph::graph;
 pub use lightcurve::lightcurve;

@@ -19,6 +19,8 @@
 //! * `brickBB/..._PID-m31-bBB-fFF_..._v2_phot.fits.gz` (or `.fits`): one a field, the same objects in the same order;
 //! * `brickBB/PID_M31-BBB-FFF.phot`, `.phot.columns`, `.phot.info`, and `PID_M31-BBB-FFF_F475W_drz.hdr`, the
 //!   header of the reference image: DOLPHOT's text for the same objects;
+//! * `brickBB/hlsp_phat_hst_CAMERA_PID-m31-bBB_FILTER_v1_drz.fits`: with `images`, a drizzled mosaic of a part of the brick in each
+//!   filter, with the stars of the truth ([`Options::images_arcsec`]);
 //! * `truth.fits`: one row an object and field: who the star is, where it truly is, how bright, how it varies;
 //! * `simulation.json`: the options, the files, the numbers. It marks the folder as ours: a later run removes the files
 //!   named there, and refuses any other folder that is not empty (without `force`).
@@ -48,6 +50,7 @@ mod exposures;
 mod facts;
 mod footprint;
 mod layouts;
+mod mosaic;
 mod output;
 mod photometry;
 mod population;
@@ -56,7 +59,7 @@ pub use exposures::Overlaps;
 
 use crate::format::fits_write::Column;
 use exposures::Exposure;
-use facts::{Facts, program};
+use facts::{BANDS, Facts, program};
 use footprint::Field;
 use layouts::Place;
 use output::{Layout, Output};
@@ -103,6 +106,8 @@ pub struct Options {
     pub gzip: bool,
     /// Write into a folder that holds other files.
     pub force: bool,
+    /// Side in arcseconds of the mosaics drawn about the first field asked for of each brick, in all six filters.
+    pub images_arcsec: Option<f64>,
 }
 
 impl Options {
@@ -119,6 +124,7 @@ impl Options {
             overlaps: Overlaps::Few,
             gzip: true,
             force: false,
+            images_arcsec: None,
         }
     }
 }
@@ -180,7 +186,8 @@ pub fn run_with(options: &Options, progress: &(dyn Fn(u64, u64) + Sync)) -> Resu
     let population = Population::new(&Facts::read()?, options.seed, options.objects, &asked);
     let run = Run { options, population, progress, done: 0.into() };
     let fields: Vec<FieldReport> = asked.par_iter().map(|&field| run.field(field)).collect::<Result<_, _>>()?;
-    let report = run.gather(fields)?;
+    let mut report = run.gather(fields)?;
+    report.files.extend(run.images()?);
     write_marker(&options.out, &Marker { complete: true, report: report.clone() })?;
     Ok(report)
 }
@@ -191,6 +198,10 @@ fn check(options: &Options) -> Result<(), Error> {
     let least = (options.bricks.len() * options.fields.len()) as u64 * 2;
     if options.objects < least {
         return Err(Error::Option { what: "objects", wanted: format!("at least {least}, two a field"), got: options.objects.to_string() });
+    }
+    if let Some(side) = options.images_arcsec.filter(|side| !mosaic::SIDES_ARCSEC.contains(side)) {
+        let wanted = format!("{} to {} arcsec", mosaic::SIDES_ARCSEC.start(), mosaic::SIDES_ARCSEC.end());
+        return Err(Error::Option { what: "images", wanted, got: side.to_string() });
     }
     Ok(())
 }
@@ -301,6 +312,7 @@ fn planned_files(options: &Options) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for &brick in &options.bricks {
         files.extend(options.products.st.then(|| star_path(brick)));
+        files.extend(options.images_arcsec.iter().flat_map(|_| (0..BANDS.len()).map(|band| mosaic::path(brick, band))));
         for &field in &options.fields {
             files.extend(options.products.phot.then(|| phot_path(brick, field, options.gzip)));
             if wants_dolphot(options, field) {
@@ -435,6 +447,21 @@ impl Run<'_> {
             Ok(Written { path, rows: text.lines().count() as u64, bytes: text.len() as u64 })
         });
         written.collect()
+    }
+
+    /// Draws the mosaics that were asked for.
+    fn images(&self) -> Result<Vec<Written>, Error> {
+        let Some(side) = self.options.images_arcsec else { return Ok(Vec::new()) };
+        let survey = self.population.survey();
+        let bricks = self.options.bricks.par_iter().map(|&brick| {
+            let fields: Vec<usize> = self.options.fields.iter().filter_map(|&field| survey.index(brick, field)).collect();
+            let stars = mosaic::stars(&self.population, &fields, side);
+            let exposures = exposures::of_field(survey, fields[0], Overlaps::None);
+            let draw =
+                |band| mosaic::write(&self.options.out, self.options.seed, &survey.fields[fields[0]], band, side, &stars, &exposures);
+            (0..BANDS.len()).into_par_iter().map(draw).collect::<Result<Vec<_>, _>>()
+        });
+        Ok(bricks.collect::<Result<Vec<_>, _>>()?.concat())
     }
 
     /// Puts the parts together and counts.

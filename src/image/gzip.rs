@@ -1,0 +1,122 @@
+//! Gzipped files inflated once, kept for a while: a cache that is bounded in bytes.
+//!
+//! An inflated file has no name and goes when the last user lets go of it. Two who ask at once for the same file inflate it
+//! once. Which one is thrown out when room is needed: the one not used for the longest time.
+
+use super::Error;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+/// Inflated files, at most so many bytes of them.
+#[derive(Debug)]
+pub struct Cache {
+    dir: PathBuf,
+    limit_bytes: u64,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    files: HashMap<Key, Arc<Slot>>,
+    clock: u64,
+}
+
+/// A file as it was: another size or time is another file.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    path: PathBuf,
+    bytes: u64,
+    modified: Option<SystemTime>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    file: Mutex<Option<Arc<File>>>,
+    bytes: Mutex<u64>,
+    used: Mutex<u64>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // what the cache guards is whole between any two statements
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Cache {
+    /// Keeps inflated files in unnamed files in `dir`; no file may be larger than `limit_bytes`, nor all together.
+    pub fn new(dir: impl Into<PathBuf>, limit_bytes: u64) -> Cache {
+        Cache { dir: dir.into(), limit_bytes, held: Mutex::default() }
+    }
+
+    /// The inflated content of a gzip file.
+    pub fn inflated(&self, path: &Path, gzipped: &File) -> Result<Arc<File>, Error> {
+        let io = |source| Error::Io { name: path.display().to_string(), source };
+        let metadata = gzipped.metadata().map_err(io)?;
+        let key = Key { path: path.to_owned(), bytes: metadata.len(), modified: metadata.modified().ok() };
+        let slot = {
+            let mut held = lock(&self.held);
+            held.clock += 1;
+            let now = held.clock;
+            let slot = held.files.entry(key.clone()).or_default().clone();
+            *lock(&slot.used) = now;
+            slot
+        };
+        // who comes second waits here for the first
+        let mut file = lock(&slot.file);
+        if let Some(file) = file.as_ref() {
+            return Ok(file.clone());
+        }
+        match inflate(path, gzipped, &self.dir, self.limit_bytes) {
+            Ok((inflated, bytes)) => {
+                let inflated = Arc::new(inflated);
+                *file = Some(inflated.clone());
+                *lock(&slot.bytes) = bytes;
+                drop(file);
+                self.make_room(&key);
+                Ok(inflated)
+            }
+            Err(error) => {
+                lock(&self.held).files.remove(&key);
+                Err(error)
+            }
+        }
+    }
+
+    fn make_room(&self, keep: &Key) {
+        let mut held = lock(&self.held);
+        loop {
+            let total: u64 = held.files.values().map(|slot| *lock(&slot.bytes)).sum();
+            if total <= self.limit_bytes {
+                return;
+            }
+            let oldest =
+                held.files.iter().filter(|(key, slot)| *key != keep && *lock(&slot.bytes) > 0).min_by_key(|(_, slot)| *lock(&slot.used));
+            let Some(oldest) = oldest.map(|(key, _)| key.clone()) else { return };
+            held.files.remove(&oldest);
+        }
+    }
+}
+
+fn inflate(path: &Path, gzipped: &File, dir: &Path, limit_bytes: u64) -> Result<(File, u64), Error> {
+    let name = || path.display().to_string();
+    let io = |source: io::Error| Error::Io { name: format!("inflating {} into {}", path.display(), dir.display()), source };
+    std::fs::create_dir_all(dir).map_err(io)?;
+    let mut target = tempfile::tempfile_in(dir).map_err(io)?;
+    let mut gz = flate2::bufread::MultiGzDecoder::new(io::BufReader::with_capacity(1 << 18, gzipped));
+    let mut buffer = vec![0; 1 << 18];
+    let mut inflated = 0;
+    loop {
+        let n = gz.read(&mut buffer).map_err(|source| Error::Gzip { name: name(), source })?;
+        if n == 0 {
+            return Ok((target, inflated));
+        }
+        inflated += n as u64;
+        if inflated > limit_bytes {
+            return Err(Error::Inflated { name: name(), limit_bytes });
+        }
+        target.write_all(&buffer[..n]).map_err(io)?;
+    }
+}
