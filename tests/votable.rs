@@ -184,7 +184,13 @@ fn votable_values_come_back_through_astropy() {
         let Some(said) = judged("votable", &document) else { return };
         assert_eq!(said[0]["status"], json!(["QUERY_STATUS=OK"]), "{kind:?}");
         assert_eq!(said[0]["version"], json!("1.4"));
-        compare(&format!("{kind:?}"), &said[1..], nulls);
+        let mut rows = said[1..].to_vec();
+        if kind == Kind::Binary2 {
+            // astropy drops the flags of texts; tests/uploads.rs reads them back one by one
+            let empty = |value: &&mut Value| value.as_str() == Some("") || value.as_array().is_some_and(Vec::is_empty);
+            rows[3].as_array_mut().unwrap().iter_mut().filter(empty).for_each(|value| *value = Value::Null);
+        }
+        compare(&format!("{kind:?}"), &rows, nulls);
     }
 }
 
