@@ -17,7 +17,9 @@ def plain(value):
     if value is None or value is np.ma.masked:
         return None
     if isinstance(value, np.ma.MaskedArray):
-        return [plain(v) for v in value] if value.ndim else plain(value[()])
+        # astropy masks every NaN of an array
+        elements = value.data if value.dtype.kind == "f" else value
+        return [plain(v) for v in elements] if value.ndim else plain(value[()])
     if isinstance(value, (np.ndarray, list, tuple)):
         return [plain(v) for v in value]
     if isinstance(value, bytes):
@@ -49,26 +51,40 @@ def votable(path):
     fields = [[f.name, f.datatype, f.arraysize, f.xtype, str(f.unit or ""), f.ucd, f.ref, f.description] for f in table.fields]
     print(json.dumps({"version": document.version, "status": notes, "fields": fields}))
     for index in range(len(table.array)):
-        row = table.array[index]
-        yield [row[name] if not is_masked(table.array, name, index) else None for name in table.array.dtype.names]
+        yield [cell(table, name, index) for name in table.array.dtype.names]
 
 
-def is_masked(array, name, index):
-    mask = np.asarray(array.mask[name][index])
-    return bool(mask.all()) if mask.size else bool(mask.dtype == bool and mask.shape == () and mask)
+def cell(table, name, index):
+    """None where it is masked; but a float is what it is, as astropy masks every NaN."""
+    value = table.array.data[name][index]
+    if isinstance(value, np.floating):
+        return value
+    mask = np.asarray(table.array.mask[name][index])
+    is_masked = bool(mask.all()) if mask.size else bool(mask.shape == () and mask)
+    return None if is_masked else table.array[name][index]
 
 
 def fits(path):
     from astropy.io import fits
-    from astropy.table import Table
 
-    with fits.open(path) as hdus:
+    with fits.open(path, character_as_bytes=True, logical_as_bytes=True) as hdus:
         hdus.verify("exception")
-        header = hdus[1].header
-        print(json.dumps({"status": header["QSTATUS"], "text": header.get("QSTATEXT", ""), "rows": header["NAXIS2"]}))
-    table = Table.read(path, format="fits", hdu=1, character_as_bytes=False)
-    for row in table:
-        yield list(row)
+        table = hdus[1]
+        print(json.dumps({"status": table.header["QSTATUS"], "text": table.header.get("QSTATEXT", ""), "rows": table.header["NAXIS2"]}))
+        forms = [(table.header.get(f"TNULL{n}"), "L" in table.header[f"TFORM{n}"]) for n in range(1, len(table.columns) + 1)]
+        for row in table.data:
+            yield [stored(value, *form) for value, form in zip(row, forms)]
+
+
+def stored(value, null, is_logical):
+    """What FITS means by a value: TNULL, and T, F and 0 of logicals."""
+    if isinstance(value, np.ndarray):
+        return [stored(v, null, is_logical) for v in value]
+    if is_logical:
+        return {b"T": True, b"F": False}.get(bytes(value))
+    if null is not None and isinstance(value, np.integer) and value == null:
+        return None
+    return value
 
 
 def parquet(path):

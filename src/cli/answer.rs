@@ -1,7 +1,7 @@
 //! Where an answer goes: format, file or stdout, and what Ctrl-C does to the query behind it.
 
 use crate::format::{self, Kind};
-use crate::schema::{Catalog, Rows};
+use crate::schema::{Catalog, WireRows};
 use anyhow::Context;
 use std::io::{BufWriter, IsTerminal, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -59,7 +59,7 @@ impl Output {
     }
 
     /// Writes the rows. A reader that went away (`| head`) is no error.
-    pub async fn write(&self, rows: Rows, cancel: &CancelToken) -> anyhow::Result<()> {
+    pub async fn write(&self, rows: impl Into<WireRows>, cancel: &CancelToken) -> anyhow::Result<()> {
         let written = match &self.output {
             Some(path) => write_file(path, |file| async { self.write_to(rows, None, file).await }).await,
             None => {
@@ -74,7 +74,7 @@ impl Output {
         }
     }
 
-    async fn write_to(&self, rows: Rows, width: Option<usize>, out: impl Write + Send) -> Result<(), format::Error> {
+    async fn write_to(&self, rows: impl Into<WireRows>, width: Option<usize>, out: impl Write + Send) -> Result<(), format::Error> {
         match self.kind() {
             Kind::Table => format::table::write(rows, format::table::Limits { width, ..Default::default() }, out).await?,
             kind => format::write(rows, kind, out).await?,

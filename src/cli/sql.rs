@@ -58,7 +58,7 @@ async fn ask(connection: &db::Connection, sql: &str, args: &Args) -> anyhow::Res
         eprintln!("done, {rows} rows changed");
         return Ok(());
     }
-    args.output.write(db::query(connection, sql, &[]).await?, &connection.cancel_token()).await
+    args.output.write(db::wire_rows(connection, sql, &[]).await?, &connection.cancel_token()).await
 }
 
 fn statement(args: &Args) -> anyhow::Result<String> {

@@ -7,7 +7,7 @@
 //!
 //! | value | becomes |
 //! | --- | --- |
-//! | NULL of an integer | the type's least value, which TNULL declares; a value equal to it is an error that names the column |
+//! | NULL of an integer | TNULL, declared where there are NULLs: the type's least value, or where that one is a value its neighbour, the greatest, its neighbour |
 //! | NULL of a float, a boolean, a text | NaN, 0, empty |
 //! | text, timestamp | `rA`, as wide as the widest; UTF-8 where it is not ASCII |
 //! | array of texts or timestamps | one text, `{a,"b c"}` |
@@ -53,6 +53,46 @@ struct Extent {
     most: usize,
     /// Elements of all rows together.
     total: u64,
+    /// Was there a NULL, alone or within an array?
+    has_null: bool,
+    /// Which of the [`candidates`] came as values.
+    taken: [bool; 4],
+}
+
+impl Extent {
+    const NEW: Extent = Extent { least: usize::MAX, most: 0, total: 0, has_null: false, taken: [false; 4] };
+
+    /// The integer that stands for NULL; `None` where none is needed.
+    fn null(&self, column: &Column) -> Result<Option<i64>, Error> {
+        let Some(candidates) = candidates(column.datatype).filter(|_| self.has_null) else { return Ok(None) };
+        let free = candidates.into_iter().zip(self.taken).find(|(_, is_taken)| !is_taken).map(|(value, _)| value);
+        free.map(Some).ok_or_else(|| Error::Null { column: column.name.clone(), value: candidates[0] })
+    }
+
+    /// Notes one number, and checks its width.
+    #[inline]
+    fn see(&mut self, datatype: DataType, value: Option<&[u8]>) -> Result<(), Error> {
+        let Some(value) = value else {
+            self.has_null = true;
+            return Ok(());
+        };
+        if value.len() != width(datatype) {
+            return Err(Error::Wire(wire::Error::Short));
+        }
+        if let (0x80 | 0x7f, Some(candidates)) = (value[0], candidates(datatype)) {
+            for (is_taken, candidate) in self.taken.iter_mut().zip(candidates) {
+                *is_taken |= candidate.to_be_bytes()[8 - value.len()..] == *value;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The integers that may stand for NULL, the best one first.
+fn candidates(datatype: DataType) -> Option<[i64; 4]> {
+    let least = least(datatype)?;
+    let most = -(least + 1);
+    Some([least, least + 1, most, most - 1])
 }
 
 /// Where the writing is, once all rows are there.
@@ -74,7 +114,7 @@ enum Layout {
 
 impl Fits {
     pub fn new(head: Arc<Head>, columns: Arc<[Column]>) -> Fits {
-        let extents = vec![Extent { least: usize::MAX, most: 0, total: 0 }; columns.len()];
+        let extents = vec![Extent::NEW; columns.len()];
         let spool = Spool { memory: Vec::new(), file: None, bytes: 0, head: head.clone() };
         Fits { head, columns, extents, rows: 0, spool, scratch: Vec::new(), stage: Stage::Header }
     }
@@ -84,9 +124,10 @@ impl Fits {
         for (column, extent) in self.columns.iter().zip(&mut self.extents) {
             let value = wire::take(rest)?;
             let size = match value {
-                Some(value) => size(column, value, &mut self.scratch)?,
+                Some(value) => size(column, value, extent, &mut self.scratch)?,
                 None => 0,
             };
+            extent.has_null |= value.is_none();
             extent.least = extent.least.min(size);
             extent.most = extent.most.max(size);
             extent.total += size as u64;
@@ -94,20 +135,21 @@ impl Fits {
         Ok(())
     }
 
-    fn layouts(&self) -> Vec<Layout> {
+    fn layouts(&self) -> Result<Vec<(Layout, i64)>, Error> {
         let heap_bytes: u64 =
             self.columns.iter().zip(&self.extents).map(|(column, extent)| extent.total * width(column.datatype) as u64).sum();
-        let layout = |(column, extent): (&Column, &Extent)| match (is_text(column), column.array) {
+        let layout = |column: &Column, extent: &Extent| match (is_text(column), column.array) {
             (true, _) => Layout::Text { width: extent.most.max(1) },
             (false, false) => Layout::Scalar,
             (false, true) if extent.least == extent.most && extent.most > 0 => Layout::Fixed { length: extent.most },
             (false, true) => Layout::Heap { most: extent.most, is_wide: heap_bytes > i32::MAX as u64 },
         };
-        self.columns.iter().zip(&self.extents).map(layout).collect()
+        let of = |(column, extent): (&Column, &Extent)| Ok((layout(column, extent), extent.null(column)?.unwrap_or_default()));
+        self.columns.iter().zip(&self.extents).map(of).collect()
     }
 
-    fn heap_bytes(&self, layouts: &[Layout]) -> u64 {
-        let of = |((column, extent), layout): ((&Column, &Extent), &Layout)| match layout {
+    fn heap_bytes(&self, layouts: &[(Layout, i64)]) -> u64 {
+        let of = |((column, extent), (layout, _)): ((&Column, &Extent), &(Layout, i64))| match layout {
             Layout::Heap { .. } => extent.total * width(column.datatype) as u64,
             Layout::Scalar | Layout::Text { .. } | Layout::Fixed { .. } => 0,
         };
@@ -143,38 +185,31 @@ fn text_of<'a>(column: &Column, value: &'a [u8], scratch: &'a mut Vec<u8>) -> Re
     Ok(scratch)
 }
 
-/// Bytes of a text, elements of an array, 1 for a scalar; checks that no value says NULL.
-fn size(column: &Column, value: &[u8], scratch: &mut Vec<u8>) -> Result<usize, Error> {
+/// Bytes of a text, elements of an array, 1 for a scalar; notes the numbers in `extent`.
+fn size(column: &Column, value: &[u8], extent: &mut Extent, scratch: &mut Vec<u8>) -> Result<usize, Error> {
     if is_text(column) {
         return Ok(text_of(column, value, scratch)?.len());
     }
-    let check = |value: &[u8]| match (value.len() == width(column.datatype), least(column.datatype)) {
-        (false, _) => Err(Error::Wire(wire::Error::Short)),
-        (true, Some(least)) if least.to_be_bytes()[8 - value.len()..] == *value && value[0] == 0x80 => {
-            Err(Error::Null { column: column.name.clone(), value: least })
-        }
-        (true, _) => Ok(()),
-    };
     if !column.array {
-        return check(value).map(|()| 1);
+        return extent.see(column.datatype, Some(value)).map(|()| 1);
     }
     let elements = Elements::of(value).map_err(|error| wire::named(error, column))?;
     let length = elements.length;
     for element in elements {
-        element?.map_or(Ok(()), check)?;
+        extent.see(column.datatype, element?)?;
     }
     Ok(length)
 }
 
 /// Appends a number or boolean, or what stands for NULL.
-fn push_scalar(out: &mut Vec<u8>, datatype: DataType, value: Option<&[u8]>) {
+fn push_scalar(out: &mut Vec<u8>, datatype: DataType, value: Option<&[u8]>, null: i64) {
     match (datatype, value) {
         (DataType::Boolean, Some(value)) => out.push(if value == [0] { b'F' } else { b'T' }),
         (DataType::Boolean, None) => out.push(0),
         (_, Some(value)) => out.extend_from_slice(value),
-        (DataType::Smallint, None) => out.extend_from_slice(&i16::MIN.to_be_bytes()),
-        (DataType::Integer, None) => out.extend_from_slice(&i32::MIN.to_be_bytes()),
-        (DataType::Bigint, None) => out.extend_from_slice(&i64::MIN.to_be_bytes()),
+        (DataType::Smallint | DataType::Integer | DataType::Bigint, None) => {
+            out.extend_from_slice(&null.to_be_bytes()[8 - width(datatype)..])
+        }
         (DataType::Real, None) => out.extend_from_slice(&f32::NAN.to_be_bytes()),
         (DataType::Double, None) => out.extend_from_slice(&f64::NAN.to_be_bytes()),
         (DataType::Text | DataType::Timestamp, None) => {}
@@ -214,7 +249,7 @@ impl Encoder for Fits {
     }
 
     fn end(&mut self, ending: &Ending, out: &mut Vec<u8>) -> Result<bool, Error> {
-        let layouts = self.layouts();
+        let layouts = self.layouts()?;
         match self.stage {
             Stage::Header => {
                 self.push_table_header(&layouts, ending, out);
@@ -258,8 +293,8 @@ fn whole_rows(all: &[u8], values: usize) -> usize {
     all.len() - rest.len()
 }
 
-fn row_width(columns: &[Column], layouts: &[Layout]) -> usize {
-    let of = |(column, layout): (&Column, &Layout)| match layout {
+fn row_width(columns: &[Column], layouts: &[(Layout, i64)]) -> usize {
+    let of = |(column, (layout, _)): (&Column, &(Layout, i64))| match layout {
         Layout::Scalar => width(column.datatype),
         Layout::Text { width } => *width,
         Layout::Fixed { length } => length * width(column.datatype),
@@ -276,7 +311,7 @@ fn row_width(columns: &[Column], layouts: &[Layout]) -> usize {
 
 fn push_rows(
     columns: &[Column],
-    layouts: &[Layout],
+    layouts: &[(Layout, i64)],
     rows: usize,
     mut rest: &[u8],
     heap: &mut u64,
@@ -284,10 +319,10 @@ fn push_rows(
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
     for _ in 0..rows {
-        for (column, layout) in columns.iter().zip(layouts) {
+        for (column, (layout, null)) in columns.iter().zip(layouts) {
             let value = wire::take(&mut rest)?;
             match *layout {
-                Layout::Scalar => push_scalar(out, column.datatype, value),
+                Layout::Scalar => push_scalar(out, column.datatype, value, *null),
                 Layout::Text { width } => {
                     let end = out.len() + width;
                     if let Some(value) = value {
@@ -295,7 +330,7 @@ fn push_rows(
                     }
                     out.resize(end, 0);
                 }
-                Layout::Fixed { .. } => push_elements(out, column.datatype, value)?,
+                Layout::Fixed { .. } => push_elements(out, column.datatype, value, *null)?,
                 Layout::Heap { is_wide, .. } => {
                     let length = value.map(Elements::of).transpose()?.map_or(0, |elements| elements.length as u64);
                     for word in [length, *heap] {
@@ -312,28 +347,28 @@ fn push_rows(
     Ok(())
 }
 
-fn push_heap(columns: &[Column], layouts: &[Layout], rows: usize, mut rest: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+fn push_heap(columns: &[Column], layouts: &[(Layout, i64)], rows: usize, mut rest: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
     for _ in 0..rows {
-        for (column, layout) in columns.iter().zip(layouts) {
+        for (column, (layout, null)) in columns.iter().zip(layouts) {
             let value = wire::take(&mut rest)?;
             if let Layout::Heap { .. } = layout {
-                push_elements(out, column.datatype, value)?;
+                push_elements(out, column.datatype, value, *null)?;
             }
         }
     }
     Ok(())
 }
 
-fn push_elements(out: &mut Vec<u8>, datatype: DataType, value: Option<&[u8]>) -> Result<(), Error> {
+fn push_elements(out: &mut Vec<u8>, datatype: DataType, value: Option<&[u8]>, null: i64) -> Result<(), Error> {
     let Some(value) = value else { return Ok(()) };
     for element in Elements::of(value)? {
-        push_scalar(out, datatype, element?);
+        push_scalar(out, datatype, element?, null);
     }
     Ok(())
 }
 
 impl Fits {
-    fn push_table_header(&self, layouts: &[Layout], ending: &Ending, out: &mut Vec<u8>) {
+    fn push_table_header(&self, layouts: &[(Layout, i64)], ending: &Ending, out: &mut Vec<u8>) {
         let mut cards = Cards::default();
         cards.text("XTENSION", "BINTABLE");
         for (key, value) in [
@@ -347,8 +382,9 @@ impl Fits {
         ] {
             cards.raw(key, &value.to_string());
         }
-        for (n, (column, layout)) in (1..).zip(self.columns.iter().zip(layouts)) {
-            push_column(&mut cards, n, column, *layout);
+        for (n, (index, column)) in (1..).zip(self.columns.iter().enumerate()) {
+            let (layout, null) = layouts[index];
+            push_column(&mut cards, n, column, layout, self.extents[index].has_null.then_some(null));
         }
         if !self.head.name.is_empty() {
             cards.text("EXTNAME", &self.head.name);
@@ -371,7 +407,7 @@ impl Fits {
     }
 }
 
-fn push_column(cards: &mut Cards, n: usize, column: &Column, layout: Layout) {
+fn push_column(cards: &mut Cards, n: usize, column: &Column, layout: Layout, null: Option<i64>) {
     let letter = column.datatype.fits();
     let form = match layout {
         Layout::Scalar => letter.to_string(),
@@ -381,8 +417,8 @@ fn push_column(cards: &mut Cards, n: usize, column: &Column, layout: Layout) {
     };
     cards.text(&format!("TTYPE{n}"), &column.name);
     cards.text(&format!("TFORM{n}"), &form);
-    if let Some(least) = least(column.datatype) {
-        cards.raw(&format!("TNULL{n}"), &least.to_string());
+    if let Some(null) = null.filter(|_| least(column.datatype).is_some()) {
+        cards.raw(&format!("TNULL{n}"), &null.to_string());
     }
     let (.., xtype) = column.votable();
     for (key, text) in

@@ -11,6 +11,7 @@
 //! | NULL of a float | empty | NaN | flag, NaN |
 //! | NULL of a boolean | empty | `?` | flag |
 //! | NULL of a text or an array | empty, as the empty one | empty, as the empty one | flag |
+//! | NULL of a point or circle | NaNs | NaNs | flag, NaNs |
 //! | NULL within an integer array | `VALUES null`, the type's least value, in all three | | |
 //! | NaN, infinities | `NaN`, `+Inf`, `-Inf` | themselves | themselves |
 //! | text of an ASCII column | `char` | `char` | `char` |
@@ -518,7 +519,12 @@ impl Votable {
         out.extend_from_slice(b"<TR>");
         for column in self.columns.iter() {
             let Some(value) = wire::take(rest)? else {
-                out.extend_from_slice(b"<TD/>");
+                // a cell of fixed size is never empty (STILTS reads it so); DALI has NaN for a point that is not there
+                match (column.array, column.votable().1) {
+                    (true, "2") => out.extend_from_slice(b"<TD>NaN NaN</TD>"),
+                    (true, "3") => out.extend_from_slice(b"<TD>NaN NaN NaN</TD>"),
+                    _ => out.extend_from_slice(b"<TD/>"),
+                }
                 continue;
             };
             out.extend_from_slice(b"<TD>");

@@ -124,8 +124,13 @@ fn next_record(stream: &mut super::Guard<impl Read>, separator: u8, limits: Limi
     }
 }
 
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Reads the header, passing over a byte order mark, blank lines and comments.
 fn header(stream: &mut super::Guard<impl Read>, separator: u8, limits: Limits, record: &mut Record) -> Result<Vec<String>, Error> {
+    if stream.fill_buf().map_err(|error| guard::error(error, "line 1"))?.starts_with(BYTE_ORDER_MARK) {
+        stream.consume(BYTE_ORDER_MARK.len());
+    }
     loop {
         if !next_record(stream, separator, limits, record)? {
             return Err(Error::NoColumns);
@@ -135,12 +140,7 @@ fn header(stream: &mut super::Guard<impl Read>, separator: u8, limits: Limits, r
             break;
         }
     }
-    let name = |(index, field): (usize, &Field)| {
-        let text = String::from_utf8_lossy(&field.text);
-        let text = if index == 0 { text.trim_start_matches('\u{feff}') } else { &text };
-        text.trim().trim_matches('"').to_owned()
-    };
-    Ok(record.fields().iter().enumerate().map(name).collect())
+    Ok(record.fields().iter().map(|field| String::from_utf8_lossy(&field.text).trim().to_owned()).collect())
 }
 
 /// What the values of a column could all be.

@@ -314,12 +314,20 @@ impl RowSource for Cells {
                     self.cell()?;
                     let Some(field) = self.fields.get(index) else { return Err(self.miscounted(place, "more")) };
                     let trimmed = if field.column.datatype == DataType::Text { self.text.as_str() } else { self.text.trim() };
-                    put_cell(field, trimmed, out).map_err(|found| Error::Value {
-                        place: format!("{place}, row {}", self.row),
-                        column: field.column.name.clone(),
-                        found,
-                        wanted: value::wanted(&field.column),
-                    })?;
+                    let at = out.len();
+                    if !put_cell(field, trimmed, out) {
+                        out.truncate(at);
+                        return Err(Error::Value {
+                            place: format!("{place}, row {}", self.row),
+                            column: field.column.name.clone(),
+                            found: super::delimited::shortened(trimmed.as_bytes()),
+                            wanted: if field.column.array {
+                                "array of the type and size that its FIELD says"
+                            } else {
+                                value::wanted(&field.column)
+                            },
+                        });
+                    }
                     index += 1;
                 }
                 Event::End(element) if element.local_name().as_ref() == "TR" => {
@@ -360,19 +368,18 @@ impl Cells {
     }
 }
 
-/// Appends the value that a cell says; the error is what was found.
-fn put_cell(field: &Field, text: &str, out: &mut Vec<u8>) -> Result<(), String> {
-    let found = |text: &str| super::delimited::shortened(text.as_bytes());
+/// Appends the value that a cell says; `false` if it says none of that type.
+fn put_cell(field: &Field, text: &str, out: &mut Vec<u8>) -> bool {
     let datatype = field.column.datatype;
     if field.column.array {
-        return put_array(field, text, out).ok_or_else(|| found(text));
+        return put_array(field, text, out).is_some();
     }
     let is_null = text.is_empty() || datatype == DataType::Boolean && text == "?";
     if is_null || field.null.is_some() && value::integer(text) == field.null {
         put(out, None);
-        return Ok(());
+        return true;
     }
-    if put_parsed(out, datatype, text) { Ok(()) } else { Err(found(text)) }
+    put_parsed(out, datatype, text)
 }
 
 fn put_array(field: &Field, text: &str, out: &mut Vec<u8>) -> Option<()> {
@@ -395,6 +402,9 @@ fn put_array(field: &Field, text: &str, out: &mut Vec<u8>) -> Option<()> {
     let count = text.split_whitespace().count();
     let is_packed = field.stored == Stored::Bit && count == 1 && text.trim().len() > 1;
     let length = if is_packed { text.trim().len() } else { count };
+    if matches!(field.count, Count::Fixed(wanted) if wanted != length) {
+        return None;
+    }
     let at = begin_array(out, datatype, length);
     let mut put_element = |element: &str| match element {
         "?" if datatype == DataType::Boolean => {
