@@ -219,6 +219,16 @@ impl Drop for Serving {
     }
 }
 
+/// Ends a service and removes its data directory when this process ends: one that stands in a static is never dropped.
+fn watch_service(id: u32, data_dir: &Path) {
+    // The process of that number must still be the one with this directory.
+    let script = r#"cat >/dev/null; grep -aqF "$1" "/proc/$0/cmdline" 2>/dev/null && kill -9 "$0"; rm -rf "$1""#;
+    let mut command = Command::new("sh");
+    command.args(["-c", script, &id.to_string()]).arg(data_dir).process_group(0).current_dir("/");
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("sh starts");
+    std::mem::forget(child); // the pipe must last as long as this process
+}
+
 /// Its log goes to `serve.log` in the data directory.
 fn spawn(database_url: &str, settings: &[(String, String)], data_dir: &Path) -> (std::process::Child, String) {
     use std::io::BufRead;
@@ -227,6 +237,7 @@ fn spawn(database_url: &str, settings: &[(String, String)], data_dir: &Path) -> 
     command.args(["serve", "--port", "0", "--database-url", database_url, "--data-dir"]).arg(data_dir);
     command.envs(settings.iter().map(|(name, value)| (name, value))).stdout(Stdio::piped()).stderr(log);
     let mut child = command.spawn().expect("brickyard starts");
+    watch_service(child.id(), data_dir);
     let mut lines = std::io::BufReader::new(child.stdout.take().expect("a pipe")).lines();
     let line = lines.find_map(|line| line.ok()?.strip_prefix("Serving at ").map(str::to_owned));
     let base_url = line.unwrap_or_else(|| panic!("{}", std::fs::read_to_string(data_dir.join("serve.log")).unwrap_or_default()));
