@@ -12,5 +12,8 @@ pub mod image;
 pub mod ingest;
 pub mod plot;
 pub mod schema;
+pub mod settings;
 pub mod simulate;
 pub mod sky;
+pub mod tap;
+pub mod web;

@@ -44,7 +44,7 @@ fn numbers(text: &str, head: &str) -> Vec<u64> {
 fn the_demo_runs_end_to_end_and_again() {
     let dir = harness::data_dir();
     let folder = dir.path().join("demo");
-    let first = said(&demo(dir.path(), &["--once", "--objects", "3000"]).output().expect("it runs"));
+    let first = said(&demo(dir.path(), &["--once", "--objects", "3000", "--port", "0"]).output().expect("it runs"));
     assert!(is_stopped(dir.path()), "--once leaves a server running");
 
     // what was simulated is what the files say and what the database counts
@@ -67,8 +67,16 @@ fn the_demo_runs_end_to_end_and_again() {
         assert!(width > 500 && height > 500, "{picture} is {width} x {height}");
     }
 
+    // the service has answered a query before it was stopped
+    let mods = numbers(&first, "phot_mod ")[0];
+    assert!(
+        first.contains("Serving at http://127.0.0.1:") && first.replace(',', "").contains(&format!("it counts {mods} objects")),
+        "{first}"
+    );
+
     // the second time everything is there; the server runs until it is told to stop
-    let mut child = demo(dir.path(), &["--objects", "3000"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut child =
+        demo(dir.path(), &["--objects", "3000", "--port", "0"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     let mut out = BufReader::new(child.stdout.take().expect("it is piped"));
     let mut second = String::new();
     while !second.contains("Ctrl-C here") {

@@ -85,7 +85,7 @@ fn every_type_arrives_as_the_server_means_it() {
     ];
     for (value, expected) in values {
         let sql = format!("select {value} as value");
-        let ours = text(&sql, Kind::Json);
+        let ours = text(&sql, Kind::Records);
         let ours: serde_json::Value = serde_json::from_str(&ours).unwrap();
         let csv = text(&sql, Kind::Csv);
         let csv = csv.strip_prefix("value\n").unwrap().trim_end_matches('\n').trim_matches('"');
@@ -175,7 +175,7 @@ fn csv_is_read_by_astropy_and_stilts() {
 fn json_is_read_by_python() {
     let folder = harness::scratch();
     let file = folder.path().join("awkward.json");
-    std::fs::write(&file, written(AWKWARD, Kind::Json)).unwrap();
+    std::fs::write(&file, written(AWKWARD, Kind::Records)).unwrap();
     let code = "import sys, json; rows = json.load(open(sys.argv[1], encoding='utf-8')); a, b, c = rows; \
                 assert a == dict(flag=True, small=1, medium=2, big=3, re=1.5, dou=0.1, tex='plain', tim='2012-07-24T01:02:03.25', ints=[1, 2], reals=[.5, 1.5], texts=['a', 'b']), a; \
                 assert b['big'] == 2**63 - 1 and b['re'] is None and b['dou'] is None, b; \
@@ -186,7 +186,7 @@ fn json_is_read_by_python() {
     if let Some(said) = python(code, &file) {
         assert_eq!(said.trim(), "equal");
     }
-    assert_eq!(text("select 1 as one where false", Kind::Json), "[\n]\n");
+    assert_eq!(text("select 1 as one where false", Kind::Records), "[\n]\n");
 }
 
 /// Parquet's own reader gives the batches back, in value and type.
@@ -229,7 +229,7 @@ fn parquet_carries_units_and_descriptions() {
 #[test]
 fn formats_read_by_name_refuse_one_name_twice() {
     harness::runtime().block_on(async {
-        for kind in [Kind::Json, Kind::Parquet] {
+        for kind in [Kind::Records, Kind::Parquet] {
             let (_connection, rows) = ask("select 1 as a, 2 as a").await;
             let error = format::write(rows, kind, std::io::sink()).await.unwrap_err().to_string();
             assert!(error.contains("`a`") && error.contains("AS"), "{error}");

@@ -148,3 +148,95 @@ pub fn skipped(why: &str) {
     // Straight to the stream: the test runner captures only what goes through the print macros.
     writeln!(std::io::stderr().lock(), "SKIPPED {test}: {why}").expect("stderr is writable");
 }
+
+/// `brickyard serve` on a free port over a database, with a data directory of its own; it ends with this value.
+pub struct Serving {
+    child: std::process::Child,
+    base_url: String,
+    database_url: String,
+    settings: Vec<(String, String)>,
+    data_dir: std::sync::Arc<TempDir>,
+}
+
+impl Serving {
+    /// `settings`: environment variables such as `BRICKYARD_JOBS_RUNNING`.
+    pub fn start(database_url: &str, settings: &[(&str, &str)]) -> Serving {
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Serving::over(database_url.to_owned(), settings, std::sync::Arc::new(scratch()))
+    }
+
+    fn over(database_url: String, settings: Vec<(String, String)>, data_dir: std::sync::Arc<TempDir>) -> Serving {
+        let (child, base_url) = spawn(&database_url, &settings, data_dir.path());
+        Serving { child, base_url, database_url, settings, data_dir }
+    }
+
+    /// A second service over the same database and data directory.
+    pub fn beside(&self) -> Serving {
+        Serving::over(self.database_url.clone(), self.settings.clone(), self.data_dir.clone())
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base_url)
+    }
+
+    pub fn data_dir(&self) -> &Path {
+        self.data_dir.path()
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it ends");
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub fn stop(&mut self) {
+        let id = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw).expect("it has an id");
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it can be told");
+        self.child.wait().expect("it ends");
+    }
+
+    /// Starts it again after [`Serving::kill`] or [`Serving::stop`], on another port.
+    pub fn restart(&mut self) {
+        (self.child, self.base_url) = spawn(&self.database_url, &self.settings, self.data_dir.path());
+    }
+
+    pub fn jobs_folder(&self) -> PathBuf {
+        self.data_dir.path().join("jobs")
+    }
+
+    /// Files of asynchronous jobs on the disk.
+    pub fn job_files(&self) -> usize {
+        let folders = std::fs::read_dir(self.jobs_folder()).expect("the folder of jobs").flatten().filter(|entry| entry.path().is_dir());
+        folders.filter_map(|folder| std::fs::read_dir(folder.path()).ok()).map(Iterator::count).sum()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // it may have ended
+        let _ = self.child.wait();
+    }
+}
+
+/// Its log goes to `serve.log` in the data directory.
+fn spawn(database_url: &str, settings: &[(String, String)], data_dir: &Path) -> (std::process::Child, String) {
+    use std::io::BufRead;
+    let log = std::fs::File::options().create(true).append(true).open(data_dir.join("serve.log")).expect("a log");
+    let mut command = brickyard();
+    command.args(["serve", "--port", "0", "--database-url", database_url, "--data-dir"]).arg(data_dir);
+    command.envs(settings.iter().map(|(name, value)| (name, value))).stdout(Stdio::piped()).stderr(log);
+    let mut child = command.spawn().expect("brickyard starts");
+    let mut lines = std::io::BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let line = lines.find_map(|line| line.ok()?.strip_prefix("Serving at ").map(str::to_owned));
+    let base_url = line.unwrap_or_else(|| panic!("{}", std::fs::read_to_string(data_dir.join("serve.log")).unwrap_or_default()));
+    // What it prints later must not fill the pipe.
+    std::thread::spawn(move || lines.for_each(drop));
+    (child, base_url.trim_end_matches('/').to_owned())
+}
+
+/// Says something on the test's own output, past its capture: figures.
+pub fn note(text: &str) {
+    use std::io::Write;
+    writeln!(std::io::stderr().lock(), "NOTE {text}").expect("stderr is writable");
+}

@@ -25,6 +25,8 @@ struct Site {
     url: String,
     home: PathBuf,
     runtime: tokio::runtime::Runtime,
+    /// The loader finds the server by its data directory, and feeds it through a pipe instead of the socket.
+    embedded: bool,
     _home: Option<TempDir>,
 }
 
@@ -34,13 +36,36 @@ impl Site {
         let runtime = runtime();
         let (connection, url) = runtime.block_on(server.database(name));
         let home = scratch();
-        Site { connection, url, home: home.path().to_owned(), runtime, _home: Some(home) }
+        Site { connection, url, home: home.path().to_owned(), runtime, embedded: false, _home: Some(home) }
+    }
+
+    /// The main database of the cluster in `home`, which is started.
+    fn of_cluster(home: &Path) -> Site {
+        let run = |what: &str| brickyard().args(["db", what, "--data-dir"]).arg(home).output().expect("the binary starts");
+        finish(&run("start"), true);
+        let url = String::from_utf8(run("url").stdout).expect("a URL").trim().to_owned();
+        let runtime = runtime();
+        let connection = runtime.block_on(brickyard::db::connect(&harness::options(&url))).expect("a connection");
+        Site { connection, url, home: home.to_owned(), runtime, embedded: true, _home: None }
+    }
+
+    /// What the loader makes goes, for another try.
+    fn empty(&self) {
+        self.execute("DROP SCHEMA IF EXISTS phat_v2 CASCADE; DROP SCHEMA IF EXISTS brickyard CASCADE");
+    }
+
+    /// Pipes that were left.
+    fn pipes(&self) -> usize {
+        std::fs::read_dir(self.home.join("pg/feed")).map_or(0, |dir| dir.count())
     }
 
     /// `brickyard load` into this database.
     fn command(&self, args: &[&str]) -> Command {
         let mut command = brickyard();
-        command.args(["load", "--index-sessions", "1", "--database-url", &self.url, "--data-dir"]).arg(&self.home).args(args);
+        command.args(["load", "--index-sessions", "1", "--data-dir"]).arg(&self.home).args(args);
+        if !self.embedded {
+            command.args(["--database-url", &self.url]);
+        }
         command
     }
 
@@ -1111,36 +1136,88 @@ fn a_load_killed_at_any_moment_ends_as_an_undisturbed_one_when_run_again() {
     }
 }
 
+/// The same where rows go through a pipe: with the files of one brick, which are several COPYs.
+#[test]
+fn a_load_that_feeds_the_embedded_server_may_be_killed_at_any_moment() {
+    const MOMENTS: u32 = 12;
+    let files = fits_only();
+    let args = ["--indexes", "none", path(files.path())];
+    let home = harness::data_dir();
+    let _stop = Stop(home.path());
+    let site = Site::of_cluster(home.path());
+    let started = Instant::now();
+    site.load(&args);
+    let whole = started.elapsed();
+    let wanted = site.checksums();
+    for moment in 0..MOMENTS {
+        site.empty();
+        let mut child = site.start(&args);
+        std::thread::sleep(whole.mul_f64((f64::from(moment) + 0.5) / f64::from(MOMENTS)));
+        child.kill().expect("it is ours"); // SIGKILL; it may have ended
+        child.wait().expect("it ends");
+        site.load(&args);
+        assert_eq!(site.checksums(), wanted, "killed at moment {moment} of {MOMENTS}");
+        assert_eq!(site.pipes(), 0);
+    }
+}
+
+#[test]
+fn a_session_that_waits_for_a_dead_loaders_pipe_is_let_go() {
+    let home = harness::data_dir();
+    let _stop = Stop(home.path());
+    let site = Site::of_cluster(home.path());
+    let file = survey().join("brick15").join(ST);
+    let args = ["--loader", "phot_mod", "--indexes", "none", path(&file)];
+    site.load(&args);
+    let wanted = site.checksums();
+    site.empty();
+    // a loader that had taken its lock and sent its COPY, and died before the server opened the pipe
+    let pipe = home.path().join("pg/feed").join(format!("{}-0", i32::MAX));
+    let left = || {
+        assert!(Command::new("mkfifo").args(["-m", "666"]).arg(&pipe).status().expect("mkfifo runs").success());
+        let other = site.runtime.block_on(brickyard::db::connect(&harness::options(&site.url))).expect("a connection");
+        let lock = "select pg_advisory_lock(hashtext('brickyard.load'), hashtext('phat_v2.phot_mod'))";
+        let copy = format!("create temp table t (i int); copy t from '{}' (format binary)", path(&pipe));
+        site.runtime.block_on(other.batch_execute(lock)).expect("the lock is free");
+        let waiting = site.runtime.spawn(async move { other.batch_execute(&copy).await.expect_err("no COPY").to_string() });
+        let until = Instant::now() + Duration::from_secs(20);
+        while site.one("select count(*) from pg_stat_activity where query like 'create temp table t%' and state = 'active'") == "0" {
+            assert!(Instant::now() < until, "no COPY seen");
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        waiting
+    };
+    let waiting = left();
+    site.load(&args);
+    assert_eq!(site.checksums(), wanted);
+    assert_eq!(site.pipes(), 0);
+    site.runtime.block_on(waiting).expect("it was let go");
+    // nor does it keep the server from stopping
+    site.runtime.block_on(site.connection.batch_execute("select pg_advisory_unlock_all()")).expect("nothing is held");
+    let waiting = left();
+    let started = Instant::now();
+    finish(&brickyard().args(["db", "stop", "--data-dir"]).arg(home.path()).output().expect("it starts"), true);
+    assert!(started.elapsed() < Duration::from_secs(60));
+    site.runtime.block_on(waiting).expect("it was let go");
+}
+
 #[test]
 fn a_server_killed_at_any_moment_ends_as_an_undisturbed_one_when_run_again() {
     let files = fits_only();
     let home = harness::data_dir();
-    let run = |args: &[&str]| brickyard().args(args).args(["--data-dir", path(home.path())]).output().expect("the binary starts");
     let stop = Stop(home.path());
-    finish(&run(&["db", "start"]), true);
-    let load = ["load", "--index-sessions", "1", path(files.path())];
-    let empty = "DROP SCHEMA IF EXISTS phat_v2 CASCADE; DROP SCHEMA IF EXISTS brickyard CASCADE";
+    let args = [path(files.path())];
+    let site = Site::of_cluster(home.path());
     let started = Instant::now();
-    finish(&run(&load), true);
+    site.load(&args);
     let whole = started.elapsed();
-    let look = || {
-        let url = String::from_utf8(run(&["db", "url"]).stdout).expect("a URL");
-        let runtime = runtime();
-        let connection = runtime.block_on(brickyard::db::connect(&harness::options(url.trim()))).expect("a connection");
-        Site { connection, url: url.trim().to_owned(), home: home.path().to_owned(), runtime, _home: None }
-    };
-    let wanted = look().checksums();
-    for moment in [0.15, 0.45, 0.8] {
-        look().execute(empty);
+    let wanted = site.checksums();
+    for moment in [0.05, 0.15, 0.25, 0.45, 0.8] {
+        let site = Site::of_cluster(home.path());
+        site.empty();
         let pid = std::fs::read_to_string(home.path().join("pg/data/postmaster.pid")).expect("the server's pid file");
         let pid = pid.lines().next().expect("a line").to_owned();
-        let child = brickyard()
-            .args(load)
-            .args(["--data-dir", path(home.path())])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("it starts");
+        let child = site.start(&args);
         std::thread::sleep(whole.mul_f64(moment));
         assert!(Command::new("kill").args(["-9", &pid]).status().expect("kill runs").success());
         let output = child.wait_with_output().expect("it ends");
@@ -1148,10 +1225,41 @@ fn a_server_killed_at_any_moment_ends_as_an_undisturbed_one_when_run_again() {
             let told = finish(&output, false);
             assert!(told.contains("the connection to the database was lost"), "{told}");
         }
-        finish(&run(&load), true);
-        assert_eq!(look().checksums(), wanted, "server killed at {moment} of the load");
+        site.load(&args);
+        let site = Site::of_cluster(home.path());
+        assert_eq!(site.checksums(), wanted, "server killed at {moment} of the load");
+        assert_eq!(site.pipes(), 0);
     }
     drop(stop);
+}
+
+/// A session's process killed while it reads: the server restarts all of them.
+#[test]
+fn a_session_killed_while_it_reads_a_pipe_is_told_and_the_next_run_goes_on() {
+    let files = fits_only();
+    let args = ["--indexes", "none", path(files.path())];
+    let home = harness::data_dir();
+    let _stop = Stop(home.path());
+    let site = Site::of_cluster(home.path());
+    site.load(&args);
+    let wanted = site.checksums();
+    site.empty();
+    let child = site.start(&args);
+    let reading = "select pid from pg_stat_activity where query like 'COPY%phot_meas%pg/feed%' and state = 'active'";
+    let until = Instant::now() + Duration::from_secs(60);
+    let pid = loop {
+        match site.column(reading).pop() {
+            Some(pid) => break pid,
+            None => assert!(Instant::now() < until, "no COPY from a pipe seen"),
+        }
+    };
+    assert!(Command::new("kill").args(["-9", &pid]).status().expect("kill runs").success());
+    let told = finish(&child.wait_with_output().expect("it ends"), false);
+    assert!(told.contains("the connection to the database was lost") && told.contains("run the same command again"), "{told}");
+    site.load(&args);
+    let site = Site::of_cluster(home.path());
+    assert_eq!(site.checksums(), wanted);
+    assert_eq!(site.pipes(), 0);
 }
 
 /// Stops the cluster of a data directory, whatever becomes of the test.
@@ -1165,11 +1273,24 @@ impl Drop for Stop<'_> {
 
 #[test]
 fn a_lost_connection_is_told_and_the_next_run_goes_on() {
+    let calm = Site::new("load_calm_lost");
+    lose_the_connection(&Site::new("load_lost"), &calm);
+}
+
+#[test]
+fn a_lost_connection_is_told_where_rows_go_through_a_pipe_too() {
+    let home = harness::data_dir();
+    let _stop = Stop(home.path());
+    let calm = Site::new("load_calm_lost_pipe");
+    let site = Site::of_cluster(home.path());
+    lose_the_connection(&site, &calm);
+    assert_eq!(site.pipes(), 0);
+}
+
+fn lose_the_connection(site: &Site, calm: &Site) {
     let files = fits_only();
     let args = [path(files.path())];
-    let calm = Site::new("load_calm_lost");
     calm.load(&args);
-    let site = Site::new("load_lost");
     let child = site.start(&args);
     let cut = "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and query like 'COPY%phot_meas%' and state = 'active'";
     let until = Instant::now() + Duration::from_secs(60);
@@ -1243,12 +1364,7 @@ fn full_disks_are_told_and_the_load_goes_on_when_there_is_room() {
     let wanted = site.checksums();
     // the server's disk: a cluster of its own, which nobody misses
     let _stop = Stop(dir.path());
-    finish(&brickyard().args(["db", "start", "--data-dir", path(dir.path())]).output().expect("it starts"), true);
-    let url = String::from_utf8(brickyard().args(["db", "url", "--data-dir", path(dir.path())]).output().expect("it answers").stdout)
-        .expect("a URL");
-    let runtime = runtime();
-    let connection = runtime.block_on(brickyard::db::connect(&harness::options(url.trim()))).expect("a connection");
-    let site = Site { connection, url: url.trim().to_owned(), home: dir.path().to_owned(), runtime, _home: None };
+    let site = Site::of_cluster(dir.path());
     assert!(Command::new("chown").arg("postgres").arg(&space).status().expect("chown runs").success());
     site.execute(&format!("create tablespace small location '{}'", path(&space)));
     site.execute("alter database brickyard set default_tablespace = small");
@@ -1256,6 +1372,7 @@ fn full_disks_are_told_and_the_load_goes_on_when_there_is_room() {
     assert!(told.contains("the database server's disk is full") && told.contains("make room and run the same command again"), "{told}");
     assert_eq!(site.count("brickyard.ledger"), 0);
     assert!(mount("400m", &space, true));
+    assert_eq!(site.pipes(), 0);
     site.load(&["--indexes", "none", path(&file)]);
     assert_eq!(site.checksums(), wanted);
 }
@@ -1361,10 +1478,10 @@ fn the_papers_queries_answer_from_a_loaded_survey() {
 }
 
 #[test]
-fn many_small_runs_make_the_same_table_in_the_same_order_as_one() {
+fn many_small_runs_and_gathered_windows_make_the_same_table_in_the_same_order_as_one_run() {
     let files = [survey().join("brick15").join(ST), survey().join("brick15").join(format!("{PHOT}.gz"))];
     let words: Vec<String> = files.iter().map(|f| path(f).to_owned()).collect();
-    let load = |name: &str, run_bytes: usize| {
+    let load = |name: &str, run_bytes: usize, gather_bytes: u64| {
         let site = Site::new(name);
         let catalogs: Vec<_> = brickyard::schema::Catalog::names(&[])
             .expect("names")
@@ -1381,7 +1498,7 @@ fn many_small_runs_make_the_same_table_in_the_same_order_as_one() {
             indexing: Indexing::None,
             index_sessions: 1,
             scratch_dir: site.home.clone(),
-            run_bytes,
+            limits: sort::Limits { run_bytes, window_bytes: run_bytes / 3, gather_bytes },
         };
         let report =
             site.runtime.block_on(async { ingest::load(&site.connection, tasks, &options, &Progress::silent()).await }).expect("it loads");
@@ -1391,9 +1508,11 @@ fn many_small_runs_make_the_same_table_in_the_same_order_as_one() {
         ["phot_mod", "star_v2", "phot_meas", "phot_v2"]
             .map(|t| site.one(&format!("select md5(string_agg(t::text, chr(10) order by ctid)) from phat_v2.{t} t")))
     };
-    let wanted = load("load_one_run", sort::RUN_BYTES);
-    assert_eq!(load("load_small_runs", 200 << 10), wanted);
-    assert_eq!(load("load_tiny_runs", 20 << 10), wanted);
+    let wanted = load("load_one_run", sort::RUN_BYTES, 0);
+    assert_eq!(load("load_small_runs", 200 << 10, 0), wanted);
+    assert_eq!(load("load_tiny_runs", 20 << 10, 0), wanted);
+    assert_eq!(load("load_gathered", 200 << 10, u64::MAX), wanted);
+    assert_eq!(load("load_gathered_row_by_row", 20 << 10, u64::MAX), wanted);
 }
 
 // ----------------------------------------------------------------------------------------------------------- static SQL

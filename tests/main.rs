@@ -1,6 +1,8 @@
 //! The one integration-test binary; its modules are an annotated index.
 #![allow(clippy::unwrap_used)] // a test may fall where it stands
 
+mod adql; // the front of ADQL: the gold sample, error texts, linear time
+mod adql_answers; // ADQL answered by a server: geometry against great circles, plans, semantics, attacks
 mod cluster; // the embedded PostgreSQL: start, share, crash, refuse
 mod demo; // one command: simulate, load, ask, stop
 mod explore; // sql, cone, map, lightcurve through the binary
@@ -10,6 +12,12 @@ mod image; // world coordinates, pixels and cutouts against astropy, pictures, h
 mod load; // files to tables: equality with the server's own parsing, ledger, rejects, duplicates, kill -9
 mod readers; // FITS and DOLPHOT readers against the zoo and damaged files
 mod schema; // TOML faults, DDL, drift, Felis, the real column lists
+mod security; // how services are attacked: each way is refused, quickly and without a word too many
 mod simulate; // the synthetic survey against the facts
 mod sky; // HTM, HEALPix, Q3C and covers against the vectors and the server
+mod tap; // the query service as clients ask it; pyvo, astropy and taplint as judges
 mod tidy; // the rules of the house that can be read off its files: floors, file heads, static SQL, reasons
+mod upload; // uploaded tables: formats, limits, attacks, clients, speed
+mod uploads;
+mod uws; // asynchronous jobs: the UWS tree, the queue, crashes, hostile values, real clients
+mod votable; // answers of every kind, judged by astropy, STILTS and pyarrow: values, NULLs, how they end // tables of strangers: values, types, limits, places of errors, damage

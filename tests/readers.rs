@@ -163,7 +163,7 @@ fn damaged(dir: &Path) {
         bytes[at + 10..at + 40].copy_from_slice(format!("{value:>30}").as_bytes());
         if n == 0 {
             // no rows: only the width is absurd
-            let rows = (0..bytes.len()).step_by(80).filter(|&i| bytes[i..].starts_with(b"NAXIS2")).last().expect("the card");
+            let rows = (0..bytes.len()).step_by(80).rfind(|&i| bytes[i..].starts_with(b"NAXIS2")).expect("the card");
             bytes[rows + 10..rows + 40].copy_from_slice(format!("{:>30}", 0).as_bytes());
         }
         std::fs::write(dir.join(format!("card{n}.fits")), bytes).expect("it is written");

@@ -168,7 +168,7 @@ array_storage = "round"
             catalogue.toml:1:1: `description` is missing
             catalogue.toml:1:19: there is no file planet.toml beside this one
             catalogue.toml:1:29: table "star" is listed already
-            catalogue.toml:2:1: unknown key `version`; the keys here are description, tables, lists
+            catalogue.toml:2:1: unknown key `version`; the keys here are description, tables, lists, title, citation, reference_url, foreign_keys, examples
             star.toml:1:15: `description` is empty
             star.toml:2:8: `key` names "objid", which is no column of this table
             star.toml:3:13: `position` is a pair of columns: right ascension, declination
@@ -242,9 +242,10 @@ fn a_folder_given_comes_before_the_built_in_one() {
     let dirs = [dir.path().to_path_buf()];
     assert_eq!(Catalog::load(&dirs, "lmc").unwrap().description, "A survey");
     assert_eq!(Catalog::load(&dirs, "phat_v2").unwrap(), built_in("phat_v2"));
-    assert_eq!(Catalog::names(&dirs).unwrap(), ["lmc", "phat_v2"]);
+    assert_eq!(Catalog::names(&dirs).unwrap(), ["lmc", "phat_v2", "tap_schema"]);
     let unknown = Catalog::load(&dirs, "m33").unwrap_err().to_string();
-    expect![[r#"there is no catalogue "m33"; there are: lmc, phat_v2 (--schema-dir DIR adds those in DIR)"#]].assert_eq(&unknown);
+    expect![[r#"there is no catalogue "m33"; there are: lmc, phat_v2, tap_schema (--schema-dir DIR adds those in DIR)"#]]
+        .assert_eq(&unknown);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// From the ground up: a module names modules of lower floors only, never one of its own floor.
 const FLOORS: [&[&str]; 10] = [
-    &["sky"],
+    &["sky", "settings"],
     &["schema"],
     &["adql", "db", "format", "image", "plot", "store"],
     &["ingest", "simulate", "explore", "tap", "cutout", "pipeline"],
@@ -21,17 +21,28 @@ const FLOORS: [&[&str]; 10] = [
 ];
 
 /// Who may put SQL into a string, a piece of what it writes, and why that cannot stand in a file. All else is in `sql/`.
-const SQL_AUTHORS: [(&str, &str, &str); 9] = [
+const SQL_AUTHORS: [(&str, &str, &str); 13] = [
     ("schema/ddl.rs", "CREATE TABLE IF NOT EXISTS {}", "tables, keys, indices and comments, out of the TOML of a catalogue"),
+    ("adql/emit.rs", "SELECT DISTINCT", "statements out of checked queries"),
     ("sky/cover.rs", "q3c_ang2ipix({", "conditions on index ranges, as many as the region needs"),
-    ("ingest/job.rs", "COPY {} ({}) FROM STDIN", "tables and columns of any catalogue: COPY lists, replacing rows, looking for known ones"),
+    (
+        "ingest/job.rs",
+        "COPY {} ({}) FROM {source}",
+        "tables and columns of any catalogue: COPY lists, replacing rows, looking for known ones",
+    ),
     ("ingest/index.rs", "SET max_parallel_maintenance_workers", "a setting of one session"),
     ("ingest/mod.rs", "CLUSTER {} USING {}", "DDL of any catalogue in one transaction, ANALYZE and CLUSTER of any table"),
     ("bench/load.rs", "COPY {table} TO", "the statements are the experiment: made, varied and timed there"),
     ("db/cluster.rs", "alter role {OWNER}", "a password told to a server in single-user mode, which takes no parameters"),
     ("cli/sql.rs", "SELECT 1", "examples in help texts"),
     ("cli/demo.rs", "brickyard sql", "an example to copy"),
+    ("tap/upload/mod.rs", "COPY {} ({}) FROM STDIN", "temporary tables with the columns that a user uploaded"),
+    ("web/scs.rs", "SELECT {list} FROM {}", "a cone in ADQL, which the translator reads like any other query"),
+    ("web/front.rs", "SELECT TOP 10", "examples to copy"),
 ];
+
+/// Who reads queries and so knows their words; none of them writes a statement.
+const SQL_READERS: [&str; 4] = ["adql/parse/", "adql/token.rs", "adql/words.rs", "adql/check/"];
 
 /// Statements that are words of the protocol rather than questions.
 const CONTROL: [&str; 5] = ["BEGIN", "COMMIT", "ROLLBACK", "SET ", "CHECKPOINT"];
@@ -250,7 +261,8 @@ fn sql_literals(line: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn sql_stands_in_files_or_has_a_listed_author() {
-    let listed = |file: &str| SQL_AUTHORS.iter().any(|(author, ..)| *author == file);
+    let listed =
+        |file: &str| SQL_AUTHORS.iter().any(|(author, ..)| *author == file) || SQL_READERS.iter().any(|reader| file.starts_with(reader));
     let is_breach = |file: &str, line: &str| sql_literals(line).next().is_some() && !listed(file);
     assert_none(&lines_of_src(is_breach), "SQL goes into sql/<module>/<what>.sql, or its author into the list in tests/tidy.rs");
     for (author, piece, _) in SQL_AUTHORS {
@@ -262,7 +274,8 @@ fn sql_stands_in_files_or_has_a_listed_author() {
 fn what_an_author_of_sql_writes_is_generated() {
     let generated = |text: &str| text.contains('{') || CONTROL.iter().any(|word| text.starts_with(word));
     // experiments, and examples in help texts
-    let exempt = |file: &str| module(file) == "bench" || module(file) == "cli";
+    let reads = |file: &str| SQL_READERS.iter().any(|reader| file.starts_with(reader));
+    let exempt = |file: &str| file == "adql/emit.rs" || module(file) == "bench" || module(file) == "cli" || reads(file);
     let is_breach = |file: &str, line: &str| !exempt(file) && sql_literals(line).any(|text| !generated(text));
     assert_none(&lines_of_src(is_breach), "a statement that is always the same goes into sql/");
 }

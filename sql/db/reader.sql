@@ -9,7 +9,7 @@ begin
     execute pg_catalog.format('alter role brickyard_read password %L', pg_catalog.current_setting('brickyard.reader_password'));
     alter role brickyard_read set default_transaction_read_only = on;
     revoke all on database brickyard from public;
-    grant connect on database brickyard to brickyard_read;
+    grant connect, temporary on database brickyard to brickyard_read;
     alter database brickyard allow_connections true;
 end
 $$

@@ -171,12 +171,12 @@ impl Bench<'_> {
 
     /// Wall and server CPU time of statements, each a transaction of its own as from psql.
     async fn cost_of(&self, statements: &[&str]) -> Result<Cost, Error> {
-        let (cpu, started) = (machine::server_cpu_s(self.postmaster), Instant::now());
+        let (cpu, started) = (db::usage::server_cpu_s(self.postmaster), Instant::now());
         for statement in statements {
             self.sql(statement).await?;
         }
         let wall_s = started.elapsed().as_secs_f64();
-        Ok(Cost { wall_s, cpu_s: machine::server_cpu_s(self.postmaster) - cpu })
+        Ok(Cost { wall_s, cpu_s: db::usage::server_cpu_s(self.postmaster) - cpu })
     }
 
     fn ids(&mut self) {
@@ -185,16 +185,20 @@ impl Bench<'_> {
         self.add(Figure::of("htm9 + pix256 + pix4096 + ipix, random positions, one core", &runs, "million/s", Goal::AtLeast(3.0)));
     }
 
-    /// The FITS file that feeds a table, written once and kept.
-    fn file(&self, table: &str, objects: u64) -> Result<PathBuf, Error> {
+    /// The FITS files that feed a table, written once and kept.
+    ///
+    /// The large sample is four bricks, which gives it the density of the survey (5.3 million objects a brick); one brick
+    /// of them all would have 3.6 times as many stars in a cone.
+    fn files(&self, table: &str, objects: u64) -> Result<Vec<PathBuf>, Error> {
         let stars = table == "phot_mod";
-        let out = self.dir().join(format!("{table}-{objects}"));
+        let bricks: Vec<u8> = if stars && objects == self.sizes.many { (15..=18).collect() } else { vec![15] };
+        let out = self.dir().join(format!("{table}-{objects}-{}", bricks.len()));
         let done = out.join("done");
         if !done.exists() {
             (self.say)(format!("  writing a synthetic file of {objects} objects for {table}"));
             let mut options = simulate::Options::new(&out);
             options.objects = objects;
-            options.bricks = vec![15];
+            options.bricks = bricks;
             options.products = simulate::Products { st: stars, phot: !stars, truth: false };
             options.dolphot = simulate::Dolphot::None;
             options.overlaps = simulate::Overlaps::All;
@@ -207,7 +211,10 @@ impl Bench<'_> {
             write(&done, b"")?;
         }
         let tail = if stars { "_st.fits" } else { "_phot.fits" };
-        find(&out, tail).ok_or_else(|| Error::Setup(format!("no {tail} below {}", out.display())))
+        let mut files = Vec::new();
+        find(&out, tail, &mut files);
+        files.sort();
+        if files.is_empty() { Err(Error::Setup(format!("no {tail} below {}", out.display()))) } else { Ok(files) }
     }
 
     /// Empties a table and forgets what was loaded.
@@ -226,22 +233,22 @@ impl Bench<'_> {
     }
 
     /// One run of `brickyard load` into an empty table.
-    async fn load(&self, table: &str, file: &Path, indexes: &str) -> Result<Load, Error> {
+    async fn load(&self, table: &str, files: &[PathBuf], indexes: &str) -> Result<Load, Error> {
         self.empty(self.table(table)).await?;
         let program = std::env::current_exe().map_err(|source| Error::Io { doing: "finding this program".into(), source })?;
         let mut command = tokio::process::Command::new(program);
         command.arg("--data-dir").arg(&self.options.db.data_dir);
-        command.args(["load", "--json", "--indexes", indexes, "--loader", &format!("phat_v2.{table}")]).arg(file);
-        let before = machine::server_cpu_s(self.postmaster);
+        command.args(["load", "--json", "--indexes", indexes, "--loader", &format!("phat_v2.{table}")]).args(files);
+        let before = db::usage::server_cpu_s(self.postmaster);
         let output = command.output().await.map_err(|source| Error::Io { doing: "running the loader".into(), source })?;
-        let server_cpu_s = machine::server_cpu_s(self.postmaster) - before;
+        let server_cpu_s = db::usage::server_cpu_s(self.postmaster) - before;
         if !output.status.success() {
             return Err(Error::Child { command: format!("{command:?}"), output: String::from_utf8_lossy(&output.stderr).into_owned() });
         }
         let report: serde_json::Value =
             serde_json::from_slice(&output.stdout).map_err(|e| Error::Setup(format!("the loader's report: {e}")))?;
         let number = |key: &str| report[key].as_f64().unwrap_or(f64::NAN);
-        let rows = report["files"][0]["rows_loaded"].as_f64().unwrap_or(f64::NAN);
+        let rows = report["files"].as_array().into_iter().flatten().filter_map(|f| f["rows_loaded"].as_f64()).sum();
         Ok(Load {
             wall_s: number("load_seconds"),
             loader_cpu_s: number("cpu_seconds"),
@@ -257,14 +264,14 @@ impl Bench<'_> {
 
     /// Loading against the server's COPY of the same sorted rows from a file of its own.
     async fn against_copy(&mut self, name: &str) -> Result<(), Error> {
-        let file = self.file(name, self.objects(name))?;
+        let files = self.files(name, self.objects(name))?;
         let table = ddl::qualified(self.table(name));
-        self.load(name, &file, "none").await?;
+        self.load(name, &files, "none").await?;
         let binary = self.server_file(&format!("{name}.copy"))?;
         self.sql(&format!("COPY {table} TO '{binary}' (FORMAT binary); DROP TABLE IF EXISTS public.bench_copy; CREATE TABLE public.bench_copy (LIKE {table})")).await?;
         let (mut loads, mut copies) = (Vec::new(), Vec::new());
         for _ in 0..self.options.runs {
-            loads.push(self.load(name, &file, "none").await?);
+            loads.push(self.load(name, &files, "none").await?);
             self.sql("TRUNCATE public.bench_copy").await?;
             copies.push(self.cost(&format!("COPY public.bench_copy FROM '{binary}' (FORMAT binary)")).await?);
         }
@@ -301,16 +308,16 @@ impl Bench<'_> {
 
     /// Clustered table with its Q3C index against COPY unsorted, index, CLUSTER, by CPU.
     async fn against_recipe(&mut self, name: &str, goal: f64) -> Result<(), Error> {
-        let file = self.file(name, self.objects(name))?;
+        let files = self.files(name, self.objects(name))?;
         let table = self.table(name).clone();
         let (quoted, Some((ra, dec))) = (ddl::qualified(&table), table.position.clone()) else { return Ok(()) };
-        self.load(name, &file, "none").await?;
+        self.load(name, &files, "none").await?;
         let binary = self.server_file(&format!("{name}.unsorted"))?;
         // the order of the file is that of the fields; a random one is what the worst file has
         self.sql(&format!("COPY (SELECT * FROM {quoted} ORDER BY md5(ctid::text)) TO '{binary}' (FORMAT binary)")).await?;
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..self.options.runs.min(3) {
-            let load = self.load(name, &file, "none").await?;
+            let load = self.load(name, &files, "none").await?;
             // no checkpoint in between, as none comes between a load and its indices
             let (index, analyze) = (format!("CREATE INDEX ON {quoted} (q3c_ang2ipix({ra}, {dec}))"), format!("ANALYZE {quoted}"));
             let index = self.cost_of(&[&index, &analyze]).await?;
@@ -339,17 +346,17 @@ impl Bench<'_> {
             (self.say)("  SKIPPED: no Python with astropy and psycopg (./run bench makes one; or set BRICKYARD_TEST_PYTHON)".into());
             return Ok(());
         };
-        let file = self.file("phot_mod", self.sizes.stars)?;
+        let files = self.files("phot_mod", self.sizes.stars)?;
         let table = self.phot_mod.clone();
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..self.options.runs.min(3) {
-            ours.push(self.load("phot_mod", &file, "none").await?.wall_s);
+            ours.push(self.load("phot_mod", &files, "none").await?.wall_s);
             self.sql(&format!("TRUNCATE {}; CHECKPOINT", ddl::qualified(&table))).await?;
             let mut command = tokio::process::Command::new(&python);
             command
                 .arg("-c")
                 .arg(include_str!("astropy_psycopg.py"))
-                .arg(&file)
+                .args(&files)
                 .arg(table.full_name())
                 .arg("15")
                 .arg(self.connection.url());
@@ -367,9 +374,9 @@ impl Bench<'_> {
 
     /// All indices side by side, against the same statements one after another.
     async fn indices(&mut self, name: &str) -> Result<(), Error> {
-        let file = self.file(name, self.objects(name))?;
+        let files = self.files(name, self.objects(name))?;
         let table = self.table(name).clone();
-        self.load(name, &file, "none").await?;
+        self.load(name, &files, "none").await?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from).min(4);
         let builds = ingest::index::all(&table);
         let (mut ours, mut alone, mut parallel) = (Vec::new(), Vec::new(), Vec::new());
@@ -421,14 +428,14 @@ impl Bench<'_> {
 
     /// phot_mod anew with `objects` rows and its Q3C index.
     async fn reload(&mut self, objects: u64) -> Result<Load, Error> {
-        let file = self.file("phot_mod", objects)?;
+        let files = self.files("phot_mod", objects)?;
         let table = self.phot_mod.clone();
         let rows = self.connection.query("SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass('phat_v2.phot_mod')", &[]).await;
         let there = rows.map_err(db::Error::from)?.first().map_or(0, |r| r.get::<_, i64>(0)) as u64;
         let mut load = Load::default();
         // it stands from the measurement before, to a thousandth
         if there.abs_diff(objects) > objects / 100 {
-            load = self.load("phot_mod", &file, "none").await?;
+            load = self.load("phot_mod", &files, "none").await?;
         }
         let q3c = table.indexes.iter().find(|i| matches!(i.key, IndexKey::Q3c { .. }));
         if let Some(index) = q3c {
@@ -441,13 +448,13 @@ impl Bench<'_> {
     /// Rows per second of a load ten times larger.
     async fn scale(&mut self) -> Result<(), Error> {
         let (few, many) = (self.sizes.many / 10, self.sizes.many);
-        let (small_file, large_file) = (self.file("phot_mod", few)?, self.file("phot_mod", many)?);
+        let (small_files, large_files) = (self.files("phot_mod", few)?, self.files("phot_mod", many)?);
         let mut rates = Vec::new();
         let mut small = Vec::new();
         for _ in 0..self.options.runs.min(3) {
-            small.push(self.load("phot_mod", &small_file, "none").await?);
+            small.push(self.load("phot_mod", &small_files, "none").await?);
         }
-        let large = self.load("phot_mod", &large_file, "none").await?;
+        let large = self.load("phot_mod", &large_files, "none").await?;
         let rate = |l: &Load| l.rows / l.wall_s;
         rates.extend(small.iter().map(|l| rate(&large) / rate(l)));
         let rates = [median(&rates)];
@@ -515,17 +522,14 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     std::fs::write(path, bytes).map_err(|source| Error::Io { doing: format!("writing {}", path.display()), source })
 }
 
-/// The first file below `dir` whose name ends so.
-fn find(dir: &Path, tail: &str) -> Option<PathBuf> {
-    for entry in std::fs::read_dir(dir).ok()?.flatten() {
+/// The files below `dir` whose names end so.
+fn find(dir: &Path, tail: &str, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.is_dir() {
-            if let Some(found) = find(&path, tail) {
-                return Some(found);
-            }
+            find(&path, tail, found);
         } else if path.to_string_lossy().ends_with(tail) {
-            return Some(path);
+            found.push(path);
         }
     }
-    None
 }

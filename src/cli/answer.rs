@@ -32,8 +32,13 @@ impl Output {
         let ending = self.output.as_ref().and_then(|path| path.extension()).map(|ending| ending.to_string_lossy().to_lowercase());
         self.format.unwrap_or(match ending.as_deref() {
             Some("parquet") => Kind::Parquet,
-            Some("json") => Kind::Json,
+            Some("json") => Kind::Records,
             Some("txt") => Kind::Table,
+            Some("tsv") => Kind::Tsv,
+            Some("fits") => Kind::Fits,
+            Some("vot" | "votable" | "xml") => Kind::Binary2,
+            Some("html") => Kind::Html,
+            Some("arrow" | "arrows") => Kind::Arrow,
             _ => Kind::Csv,
         })
     }
@@ -41,8 +46,14 @@ impl Output {
     /// Refuses what cannot be written before the query has cost anything.
     pub fn check(&self) -> anyhow::Result<()> {
         let to_terminal = self.output.is_none() && std::io::stdout().is_terminal();
-        if self.kind() == Kind::Parquet && to_terminal {
-            anyhow::bail!("Parquet is binary and would garble the terminal: add --output FILE, or pipe it somewhere");
+        let binary = match self.kind() {
+            Kind::Parquet => Some("Parquet"),
+            Kind::Fits => Some("FITS"),
+            Kind::Arrow => Some("Arrow"),
+            _ => None,
+        };
+        if let (Some(name), true) = (binary, to_terminal) {
+            anyhow::bail!("{name} is binary and would garble the terminal: add --output FILE, or pipe it somewhere");
         }
         Ok(())
     }
@@ -66,7 +77,7 @@ impl Output {
     async fn write_to(&self, rows: Rows, width: Option<usize>, out: impl Write + Send) -> Result<(), format::Error> {
         match self.kind() {
             Kind::Table => format::table::write(rows, format::table::Limits { width, ..Default::default() }, out).await?,
-            kind @ (Kind::Csv | Kind::Json | Kind::Parquet) => format::write(rows, kind, out).await?,
+            kind => format::write(rows, kind, out).await?,
         };
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! `brickyard demo`: a synthetic sample of the survey, loaded and asked, in one command.
+//! `brickyard demo`: a synthetic sample of the survey, loaded, asked and served, in one command.
 //!
 //! What it makes lies in `<data_dir>/demo`: `survey/` (the simulated files), `sample.json` (the options that they were
 //! made with; it is there when they are whole), and two pictures. The rows go into the ordinary database of the data
@@ -7,7 +7,7 @@
 //! is used as it is.
 
 use super::answer::write_png;
-use super::{load, simulate};
+use super::{load, serve, simulate};
 use crate::config::Config;
 use crate::db::{self, Connection, cluster};
 use crate::explore::{Lightcurve, Map, Star, map};
@@ -19,23 +19,27 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{IsTerminal, Write};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Simulate a sample of a survey, load it and ask it: a first look
+/// Simulate a sample of a survey, load it, ask it and serve it: a first look
 ///
 /// The sample is synthetic (bricks 1, 4, 15 and 23 of PHAT, thinned) and goes into the database of the data directory,
 /// which must not hold files of your own. The first run takes about a minute; run again, it uses what is there.
 ///
-/// It ends with the answers to the three example queries of the paper, two pictures, and commands to go on with. The
-/// database runs until you press Ctrl-C; if it ran before, it goes on running.
+/// It shows the answers to the three example queries of the paper, two pictures, and commands to go on with, and then serves
+/// the sample over HTTP for TOPCAT, pyvo, STILTS and browsers. Service and database run until you press Ctrl-C; a database that ran
+/// before goes on running.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Stop the database at the end instead of waiting for Ctrl-C (one that ran before goes on)
+    /// Stop when everything has been shown and the service has answered, instead of waiting for Ctrl-C
     #[arg(long)]
     once: bool,
+    #[command(flatten)]
+    listen: serve::Listen,
     /// Objects in all, each with 32 measurements or more
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     objects: u64,
@@ -66,16 +70,65 @@ pub async fn run(config: &Config, args: Args) -> anyhow::Result<ExitCode> {
         // The simulation may still be at work on threads that nothing can call back.
         std::process::exit(i32::from(INTERRUPTED));
     };
-    if ours && shown.is_ok() && !args.once {
-        println!("\nThe database runs until you press Ctrl-C here.");
-        interrupted.wait().await;
-        println!();
-    }
+    let served = match &shown {
+        Ok(()) => serve(config, &args, &mut interrupted).await,
+        Err(_) => Ok(()),
+    };
     if ours {
         cluster::stop(&options).await?;
         println!("The database is stopped; any command that asks it starts it again.");
     }
-    shown.map(|()| ExitCode::SUCCESS)
+    shown.and(served).map(|()| ExitCode::SUCCESS)
+}
+
+/// Serves the sample until Ctrl-C, or only until the service has shown that it answers.
+async fn serve(config: &Config, args: &Args, interrupted: &mut Interrupted) -> anyhow::Result<()> {
+    let mut config = config.clone();
+    args.listen.put_into(&mut config);
+    // requests would scroll the commands away
+    config.web.log_level = "warn".to_owned();
+    serve::start_log(&config)?;
+    let (listener, app) = match serve::open(&config).await {
+        Err(error) if !args.listen.names_port() && is_taken(&error) => {
+            println!("\nPort {} is taken; --port N chooses one.", config.web.port);
+            config.web.port = 0;
+            serve::open(&config).await?
+        }
+        opened => opened?,
+    };
+    let (address, base_url) = (listener.local_addr()?, app.base_url.clone());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(serve::until(app, listener, async { drop(stopped.await) }));
+    let line = prove(address).await?;
+    println!("\nServing at {base_url}/ for TOPCAT, pyvo, STILTS and your browser ({line}).");
+    if !args.once {
+        println!("The service and the database run until you press Ctrl-C here.");
+        interrupted.wait().await;
+        println!();
+    }
+    drop(stop);
+    anyhow::ensure!(serving.await?, "requests that were still running have been cut off");
+    Ok(())
+}
+
+fn is_taken(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::AddrInUse)
+}
+
+/// Asks the service one query as any client would; the old protocol, as its answers come in one piece.
+async fn prove(address: SocketAddr) -> anyhow::Result<String> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    const REQUEST: &str = "GET /tap/sync?LANG=ADQL&FORMAT=csv&QUERY=SELECT+COUNT(*)+AS+n+FROM+phat_v2.phot_mod HTTP/1.0\r\n\r\n";
+    let begun = Instant::now();
+    let reachable = if address.ip().is_unspecified() { SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()) } else { address };
+    let mut stream = tokio::net::TcpStream::connect(reachable).await.context("the service does not take connections")?;
+    stream.write_all(REQUEST.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    anyhow::ensure!(answer.split(' ').nth(1) == Some("200"), "the service does not answer a query: {answer}");
+    let count = answer.lines().filter_map(|line| line.trim().parse::<u64>().ok()).next_back();
+    let count = count.with_context(|| format!("the service's answer has no number: {answer}"))?;
+    Ok(format!("it counts {} objects in {:.0} ms", HumanCount(count), begun.elapsed().as_secs_f64() * 1e3))
 }
 
 /// Ctrl-C, SIGTERM, or the terminal going away.
@@ -195,7 +248,7 @@ async fn load(config: &Config, connection: &Connection, survey: &Path) -> anyhow
         indexing: Indexing::Build,
         index_sessions: load::index_sessions(),
         scratch_dir: load::scratch_dir(config)?,
-        run_bytes: sort::RUN_BYTES,
+        limits: sort::Limits::here(),
     };
     let progress = progress(tasks.len());
     let report = ingest::load(connection, tasks, &options, &progress).await.map_err(|error| match error {

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::ingest::{self, Event, FileReport, Indexing, Options, Outcome, Progress, Report, files, manifest, sort};
 use crate::schema::Catalog;
+use crate::tap;
 use anyhow::Context as _;
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
@@ -69,18 +70,19 @@ pub async fn run(config: &Config, args: Args) -> anyhow::Result<ExitCode> {
     let set: BTreeMap<String, String> = args.set.iter().cloned().collect();
     let request = files::Request { manifests: &manifests, catalogs: &catalogs, forced: !args.loader.is_empty(), set: &set };
     let tasks = files::tasks(&args.files, &request)?;
-    let connection = crate::db::connect(&config.db()).await?;
+    let mut connection = crate::db::connect(&config.db()).await?;
     let options = Options {
         replace: args.replace,
         recluster: args.recluster,
         indexing: args.indexes,
         index_sessions: args.index_sessions.unwrap_or_else(index_sessions).max(1),
         scratch_dir: scratch_dir(config)?,
-        run_bytes: sort::RUN_BYTES,
+        limits: sort::Limits::here(),
     };
     let many = tasks.len();
     let progress = if std::io::stderr().is_terminal() { bars(many) } else { lines(many) };
     let report = ingest::load(&connection, tasks, &options, &progress).await?;
+    tap::published::publish(&mut connection, &catalogs, &config.tap.publish).await?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report).context("writing the report")?);
     } else {

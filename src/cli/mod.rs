@@ -7,6 +7,7 @@ use std::process::ExitCode;
 mod answer;
 mod bench;
 mod cone;
+mod config;
 mod cutout;
 mod db;
 mod demo;
@@ -14,6 +15,7 @@ mod lightcurve;
 mod load;
 mod map;
 mod schema;
+mod serve;
 mod simulate;
 mod sql;
 
@@ -38,6 +40,7 @@ The database is started when it is needed. It goes on running until brickyard db
 enum Command {
     Demo(demo::Args),
     Load(load::Args),
+    Serve(serve::Args),
     Sql(sql::Args),
     Cone(cone::Args),
     Map(map::Args),
@@ -46,6 +49,7 @@ enum Command {
     Simulate(simulate::Args),
     Schema(schema::Args),
     Db(db::Args),
+    Config(config::Args),
     Bench(bench::Args),
 }
 
@@ -87,15 +91,19 @@ fn runtime(command: &Command) -> std::io::Result<tokio::runtime::Runtime> {
         Command::Load(_) => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
-    builder.enable_all().build()
+    // Queries nest as deep as the parser allows, and walking them takes stack: more than a thread has without this in a debug build.
+    builder.thread_stack_size(16 << 20).enable_all().build()
 }
 
-async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+async fn run(mut cli: Cli) -> anyhow::Result<ExitCode> {
+    cli.config = cli.config.complete()?;
     match cli.command {
         Command::Demo(args) => demo::run(&cli.config, args).await,
         Command::Db(args) => db::run(&cli.config, args).await,
         Command::Schema(args) => schema::run(&cli.config, args).await,
         Command::Load(args) => load::run(&cli.config, args).await,
+        Command::Serve(args) => serve::run(&cli.config, args).await,
+        Command::Config(args) => config::run(&cli.config, args).await,
         Command::Simulate(args) => simulate::run(&cli.config, args).await,
         Command::Sql(args) => sql::run(&cli.config, args).await,
         Command::Cone(args) => cone::run(&cli.config, args).await,

@@ -6,6 +6,7 @@
 //!     new/                  a cluster in the making; renamed to data/ when whole, removed when found
 //!     run/                  the socket (or a short folder elsewhere, when this path is too long)
 //!     pgpass                passwords of brickyard and brickyard_read, 0600, in libpq's format
+//!     feed/                 pipes that COPYs read from, while they run
 //!     server.log  lock
 //! ```
 //!
@@ -15,6 +16,7 @@
 
 use super::account::{self, Account};
 use super::binaries::{self, Binaries};
+use super::feed::Feeds;
 use super::machine::Machine;
 use super::pidfile::PidFile;
 use super::{Error, Options, connect, pidfile, place, secret};
@@ -48,6 +50,8 @@ pub struct Server {
     pub password: String,
     /// Of the role [`READER`].
     pub reader_password: String,
+    /// Pipes for its COPYs.
+    pub feeds: Feeds,
 }
 
 /// What `brickyard db status` shows.
@@ -201,7 +205,8 @@ impl Cluster {
         }
         match (file.ready, secret::read(&self.home)?) {
             (true, Some((password, reader_password))) => {
-                Ok(State::Ready(Server { pid: file.pid, port: file.port, socket_dir: file.socket_dir, password, reader_password }))
+                let (pid, port, socket_dir, feeds) = (file.pid, file.port, file.socket_dir, self.feeds());
+                Ok(State::Ready(Server { pid, port, socket_dir, password, reader_password, feeds }))
             }
             (true, None) => Err(Error::Damaged {
                 path: self.home.clone(),
@@ -234,6 +239,8 @@ impl Cluster {
         if !PidFile::read(&self.data)?.is_some_and(|file| file.lives(&self.data)) {
             return Ok(false);
         }
+        // a session that waits for a dead loader's pipe would not hear of the stop
+        self.feeds().sweep();
         let wait = PATIENCE.as_secs().to_string();
         let pg_ctl = self.binaries(options)?.program("pg_ctl");
         self.run(&pg_ctl, &["stop", "-D", "data", "-m", "fast", "-w", "-t", &wait])?;
@@ -291,6 +298,10 @@ impl Cluster {
             Some(file) if pidfile::exists(file.pid) => fs::remove_file(&path).map_err(Error::io("remove", path)),
             Some(_) | None => Ok(()),
         }
+    }
+
+    fn feeds(&self) -> Feeds {
+        Feeds::of(&self.home, &self.account)
     }
 
     fn log(&self) -> PathBuf {
@@ -513,7 +524,10 @@ mod tests {
 
     #[test]
     fn urls_carry_any_socket_folder() {
-        let server = Server { pid: 1, port: 5, socket_dir: "/tmp/a b&c".into(), password: "00ff".into(), reader_password: "11".into() };
+        let account = Account { uid: 0, gid: 0, name: "root".into(), drop: false };
+        let feeds = Feeds::of(Path::new("/d/pg"), &account);
+        let (password, reader_password) = ("00ff".into(), "11".into());
+        let server = Server { pid: 1, port: 5, socket_dir: "/tmp/a b&c".into(), password, reader_password, feeds };
         let url = server.url("brickyard");
         let config: tokio_postgres::Config = url.parse().expect("a URL that the client reads");
         assert_eq!(config.get_hosts(), [tokio_postgres::config::Host::Unix("/tmp/a b&c".into())]);

@@ -5,6 +5,7 @@
 
 use super::cluster::{self, Server};
 use super::error::innermost;
+use super::feed::Feeds;
 use super::{Error, Options};
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub struct Connection {
     config: Config,
     url: String,
     poisoned: bool,
+    feeds: Option<Feeds>,
 }
 
 /// Connects to the server of `options`, starting the embedded one if it is meant and does not run.
@@ -51,7 +53,9 @@ async fn embedded(options: &Options) -> Result<Connection, Error> {
 }
 
 async fn open_embedded(server: &Server) -> Result<Connection, Error> {
-    let connection = open(server.config(cluster::OWNER), server.url(cluster::OWNER)).await?;
+    server.feeds.sweep();
+    let mut connection = open(server.config(cluster::OWNER), server.url(cluster::OWNER)).await?;
+    connection.feeds = Some(server.feeds.clone());
     check(&connection).await?;
     Ok(connection)
 }
@@ -67,6 +71,27 @@ pub(super) async fn furnish(server: &Server) -> Result<(), Error> {
     postgres.query_one(include_str!("../../sql/db/reader_password.sql"), &[&server.reader_password]).await?;
     postgres.batch_execute(include_str!("../../sql/db/reader.sql")).await?;
     open_embedded(server).await.map(drop)
+}
+
+/// A session that may only read: as `brickyard_read` on the embedded server; on another one as its user, who becomes `brickyard_read`
+/// where that role may be taken. `owner` is a session with the same server; `settings` hold from the first statement on.
+pub async fn reader(options: &Options, owner: &Connection, settings: &[(&str, String)]) -> Result<Connection, Error> {
+    let mut words: Vec<String> =
+        settings.iter().map(|(name, value)| format!("-c {name}={}", value.replace('\\', "\\\\").replace(' ', "\\ "))).collect();
+    let mut config = owner.config.clone();
+    if options.database_url.is_none() {
+        let server = cluster::running(options).await?.ok_or_else(|| Error::Lost { why: "the embedded server does not run".into() })?;
+        config = server.config(cluster::OWNER);
+        config.user(cluster::READER).password(&server.reader_password);
+    } else {
+        let has_role: bool = owner.query_one(include_str!("../../sql/db/reader_role.sql"), &[]).await?.get("has_role");
+        if has_role {
+            words.push(format!("-c role={}", cluster::READER));
+        }
+        words.extend(config.get_options().map(str::to_owned));
+    }
+    config.options(words.join(" ")).application_name("brickyard reader");
+    open(config, owner.url.clone()).await
 }
 
 /// Lets the role `brickyard_read` read all tables of `schema`, those made later included.
@@ -101,7 +126,7 @@ async fn open(mut config: Config, url: String) -> Result<Connection, Error> {
     // The driver's error reaches the client as a closed connection; there is nobody else to tell.
     tokio::spawn(async move { drop(driver.await) });
     client.query_one(include_str!("../../sql/db/session.sql"), &[]).await?;
-    Ok(Connection { client, config, url, poisoned: false })
+    Ok(Connection { client, config, url, poisoned: false, feeds: None })
 }
 
 /// Refuses a server that is too old, and creates q3c where it is missing.
@@ -168,7 +193,13 @@ fn target(config: &Config) -> String {
 impl Connection {
     /// One more session with the same server, user and database, with the same settings.
     pub async fn another(&self) -> Result<Connection, Error> {
-        open(self.config.clone(), self.url.clone()).await
+        let other = open(self.config.clone(), self.url.clone()).await?;
+        Ok(Connection { feeds: self.feeds.clone(), ..other })
+    }
+
+    /// Pipes that the server can read COPYs from: those of the embedded one, on this machine and with us as its owner.
+    pub fn feeds(&self) -> Option<&Feeds> {
+        self.feeds.as_ref()
     }
 
     /// How to reach the server, password included.

@@ -119,7 +119,7 @@ pub fn free_mb(dir: &Path) -> Option<u64> {
 }
 
 /// A container's limit counts as the machine's memory: the kernel kills whoever goes over it.
-fn memory_mb() -> u64 {
+pub fn memory_mb() -> u64 {
     let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
     let limit = limits.iter().filter_map(|path| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok()).min();
     physical_mb().min(limit.unwrap_or(u64::MAX) / MB)

@@ -4,9 +4,11 @@
 //! [`Connection`] with Q3C ready. [`cluster`] is for the commands that start, stop and show that cluster;
 //! [`quote`] is the only way for a name into SQL text.
 
+pub mod copy;
 pub mod query;
 
-pub use query::query;
+pub use copy::copy;
+pub use query::{query, wire_rows};
 
 use std::path::PathBuf;
 
@@ -15,16 +17,19 @@ mod binaries;
 pub mod cluster;
 pub mod connect;
 pub mod error;
+pub mod feed;
 mod machine;
 mod pidfile;
 mod place;
 pub mod pool;
 pub mod quote;
 mod secret;
+pub mod usage;
 
 pub use connect::{Connection, connect};
 pub use error::Error;
 pub use quote::{ident, qualified};
+pub use secret::random;
 
 /// Which server to talk to.
 #[derive(Debug, Clone, Default)]

@@ -20,18 +20,21 @@
 //!
 //! An `infinity` timestamp or date is kept: `i64::MAX` and `i64::MIN` microseconds, and the words, respectively.
 
-use crate::schema::{Column, DataType, Rows, rows::RowsError};
+use crate::schema::rows::{RowsError, WireChunk};
+use crate::schema::wire::{self, Elements};
+use crate::schema::{Column, DataType, Rows, WireRows};
 use arrow::array::{
     ArrayRef, BooleanBuilder, Float32Builder, Float64Builder, Int16Builder, Int32Builder, Int64Builder, ListArray, NullBufferBuilder,
     RecordBatch, RecordBatchOptions, StringBuilder, TimestampMicrosecondBuilder,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType as Arrow, Field, Schema, SchemaRef};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use postgres_types::{FromSql, Kind, ToSql, Type};
 use std::fmt::Write as _;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, RowStream, Statement};
 
@@ -90,6 +93,171 @@ pub async fn query(client: &Client, sql: &str, params: &[&(dyn ToSql + Sync)]) -
     Ok(Rows { columns, batches: batches.boxed() })
 }
 
+/// Bytes of a chunk of [`wire_rows`]: large enough to hide what a chunk costs, small enough for the first to be early.
+pub const CHUNK_BYTES: usize = 64 << 10;
+/// How long rows that are there wait for a chunk to fill up.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Like [`query`], but the rows stay as the server wrote them: the way of large answers.
+///
+/// A chunk is handed over when it is full, or when the server has no more rows ready for 50 ms (at once for the first one).
+pub async fn wire_rows(client: &Client, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<WireRows, Error> {
+    let statement = client.prepare(sql).await.map_err(|error| server(error, sql))?;
+    let (columns, wires) = describe(&statement)?;
+    let stream = client.query_raw(&statement, params.iter().copied()).await.map_err(|error| server(error, sql))?;
+    let names = columns.iter().map(|column| column.name.clone()).collect();
+    Ok(wire_stream(
+        WireReader { stream: Box::pin(stream), wires, names, known: None, sql: sql.to_owned(), is_first: true, done: false },
+        columns,
+    ))
+}
+
+/// Like [`wire_rows`] in one round trip: parameters come with their types, and the columns are known. That the server gives values of
+/// just these types is checked on the first row.
+pub async fn wire_rows_typed(
+    client: &Client,
+    sql: &str,
+    params: &[(&(dyn ToSql + Sync), Type)],
+    columns: &[Column],
+) -> Result<WireRows, Error> {
+    let params = params.iter().map(|(value, ty)| (*value, ty.clone()));
+    let stream = client.query_typed_raw(sql, params).await.map_err(|error| server(error, sql))?;
+    let names = columns.iter().map(|column| column.name.clone()).collect();
+    let reader =
+        WireReader { stream: Box::pin(stream), wires: Vec::new(), names, known: None, sql: sql.to_owned(), is_first: true, done: false };
+    let known: Vec<(DataType, bool)> = columns.iter().map(|column| (column.datatype, column.array)).collect();
+    Ok(wire_stream(WireReader { known: Some(known), ..reader }, columns.to_vec()))
+}
+
+/// What the planner thinks that a statement costs, in its own unit (a page read in sequence is 1).
+pub async fn cost(client: &Client, sql: &str, params: &[(&(dyn ToSql + Sync), Type)]) -> Result<f64, Error> {
+    let explain = format!("EXPLAIN (FORMAT JSON) {sql}");
+    let row = client.query_typed_one(&explain, params).await.map_err(|error| server(error, sql))?;
+    let plan: serde_json::Value = row.try_get(0).map_err(|error| server(error, sql))?;
+    Ok(plan[0]["Plan"]["Total Cost"].as_f64().unwrap_or(0.0))
+}
+
+fn wire_stream(reader: WireReader, columns: Vec<Column>) -> WireRows {
+    let chunks = futures_util::stream::unfold(reader, |mut reader| async move {
+        let chunk = reader.next_chunk().await.transpose()?;
+        Some((chunk.map_err(RowsError::from), reader))
+    });
+    WireRows { columns, chunks: chunks.boxed() }
+}
+
+/// The running answer of one statement, as it is.
+struct WireReader {
+    stream: Pin<Box<RowStream>>,
+    /// How the values lie; empty until the first row where `known` is to be compared with it.
+    wires: Vec<Layout>,
+    /// The types that the columns must have.
+    known: Option<Vec<(DataType, bool)>>,
+    names: Vec<String>,
+    sql: String,
+    is_first: bool,
+    done: bool,
+}
+
+impl WireReader {
+    /// The next chunk; `None` when all rows were handed over. After an error the stream is over.
+    async fn next_chunk(&mut self) -> Result<Option<WireChunk>, Error> {
+        if self.done {
+            return Ok(None);
+        }
+        let filled = self.fill().await;
+        self.done |= filled.is_err();
+        self.is_first = false;
+        filled.map(|chunk| (chunk.rows > 0).then_some(chunk))
+    }
+
+    async fn fill(&mut self) -> Result<WireChunk, Error> {
+        let mut chunk = WireChunk { rows: 0, bytes: Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 8) };
+        let mut deadline = None;
+        while chunk.bytes.len() < CHUNK_BYTES {
+            let row = match self.stream.next().now_or_never() {
+                Some(row) => row,
+                None if chunk.rows == 0 => self.stream.next().await,
+                None if self.is_first => break,
+                None => {
+                    let deadline = *deadline.get_or_insert_with(|| tokio::time::Instant::now() + PATIENCE);
+                    match tokio::time::timeout_at(deadline, self.stream.next()).await {
+                        Ok(row) => row,
+                        Err(_) => break,
+                    }
+                }
+            };
+            let Some(row) = row else {
+                self.done = true;
+                break;
+            };
+            let row = row.map_err(|error| server(error, &self.sql))?;
+            if let Some(known) = self.known.take() {
+                self.wires = compare(&row, &known)?;
+            }
+            self.push(&row, &mut chunk)?;
+        }
+        Ok(chunk)
+    }
+
+    fn push(&self, row: &tokio_postgres::Row, chunk: &mut WireChunk) -> Result<(), Error> {
+        for (index, &(wire, array)) in self.wires.iter().enumerate() {
+            let Raw(value) = row.try_get(index).map_err(|error| server(error, &self.sql))?;
+            if !array && wire.is_plain() {
+                wire::put(&mut chunk.bytes, value);
+            } else {
+                put_converted(wire, array, value, &mut chunk.bytes)
+                    .map_err(|problem| Error::Value { column: self.names[index].clone(), problem })?;
+            }
+        }
+        chunk.rows += 1;
+        Ok(())
+    }
+}
+
+/// How the values of a row lie, which must be of the types that are known.
+fn compare(row: &tokio_postgres::Row, known: &[(DataType, bool)]) -> Result<Vec<Layout>, Error> {
+    let columns = row.columns();
+    if columns.len() != known.len() {
+        let problem = "the server sends another number of columns than the query has";
+        return Err(Error::Value { column: columns.len().to_string(), problem });
+    }
+    let layout = |(column, (datatype, array)): (&tokio_postgres::Column, &(DataType, bool))| match wire_of(column.type_()) {
+        Some((wire, is_array)) if wire.datatype() == *datatype && is_array == *array => Ok((wire, is_array)),
+        _ => Err(Error::Type { column: column.name().to_owned(), postgres: column.type_().to_string() }),
+    };
+    columns.iter().zip(known).map(layout).collect()
+}
+
+/// Appends a value whose wire format is not that of its data type, or an array.
+fn put_converted(wire: Wire, array: bool, value: Option<&[u8]>, out: &mut Vec<u8>) -> Result<(), Problem> {
+    match value {
+        None => wire::put(out, None),
+        Some(value) if array => {
+            let elements = Elements::of(value).map_err(|_| MATRIX)?;
+            let at = wire::begin_array(out, wire.datatype(), elements.length);
+            for element in elements {
+                put_converted(wire, false, element.map_err(|_| SHORT)?, out)?;
+            }
+            wire::end_array(out, at);
+        }
+        Some(value) => match wire {
+            Wire::Numeric => wire::put(out, Some(&numeric(value)?.to_be_bytes())),
+            Wire::Oid => wire::put(out, Some(&i64::from(u32::from_be_bytes(fixed(value)?)).to_be_bytes())),
+            Wire::Jsonb => wire::put(out, Some(value.get(1..).ok_or(SHORT)?)),
+            Wire::Date => wire::put(out, Some(date(i32::from_be_bytes(fixed(value)?)).as_bytes())),
+            Wire::Time => wire::put(out, Some(time_of_day(i64::from_be_bytes(fixed(value)?)).as_bytes())),
+            Wire::Uuid => wire::put(out, Some(uuid(fixed(value)?).as_bytes())),
+            Wire::Bytea => wire::put(out, Some(hex(value).as_bytes())),
+            Wire::Boolean | Wire::Smallint | Wire::Integer | Wire::Bigint | Wire::Real | Wire::Double | Wire::Timestamp | Wire::Text => {
+                wire::put(out, Some(value))
+            }
+        },
+    }
+    Ok(())
+}
+
+const MATRIX: Problem = "an array of more than one dimension: ask for it as text, with `::text` after its expression";
+
 fn field(column: &Column) -> Field {
     Field::new(&column.name, arrow_type(column.datatype, column.array), column.nullable)
 }
@@ -137,6 +305,16 @@ enum Wire {
 }
 
 impl Wire {
+    /// Is the wire format that of the data type?
+    fn is_plain(self) -> bool {
+        match self {
+            Wire::Boolean | Wire::Smallint | Wire::Integer | Wire::Bigint | Wire::Real | Wire::Double | Wire::Timestamp | Wire::Text => {
+                true
+            }
+            Wire::Numeric | Wire::Oid | Wire::Jsonb | Wire::Date | Wire::Time | Wire::Uuid | Wire::Bytea => false,
+        }
+    }
+
     fn datatype(self) -> DataType {
         match self {
             Wire::Boolean => DataType::Boolean,
@@ -293,7 +471,7 @@ fn push_elements(wire: Wire, values: &mut Values, raw: &[u8]) -> Result<(), Prob
     let mut rest = raw;
     let [dimensions, _has_nulls, _oid] = [take_i32(&mut rest)?, take_i32(&mut rest)?, take_i32(&mut rest)?];
     if dimensions > 1 {
-        return Err("an array of more than one dimension: ask for it as text, with `::text` after its expression");
+        return Err(MATRIX);
     }
     if dimensions == 0 {
         return Ok(());
@@ -410,7 +588,7 @@ fn push_text(builder: &mut StringBuilder, wire: Wire, raw: &[u8]) -> Result<(), 
     Ok(())
 }
 
-const MICROS_1970_TO_2000: i64 = 946_684_800_000_000;
+pub(super) const MICROS_1970_TO_2000: i64 = 946_684_800_000_000;
 const DAYS_1970_TO_2000: i64 = 10_957;
 
 /// PostgreSQL counts microseconds from 2000, Arrow from 1970; the two infinities stay the two ends of `i64`.

@@ -90,6 +90,8 @@ pub struct Table {
     pub rows: u64,
     pub layout: Layout,
     pub header: Header,
+    /// Byte of the file where the first row begins; the others follow without gaps.
+    pub start: u64,
 }
 
 /// An owned CFITSIO file; it may move between threads, but is used by one at a time.
@@ -118,8 +120,8 @@ impl Table {
         let number = handle.find(hdu)?;
         let header = handle.header(number)?;
         let (rows, layout) = read_layout(&header, shown, number)?;
-        let table = Table { handle, hdu: number, rows, layout, header };
-        table.check_length(path)?;
+        let mut table = Table { handle, hdu: number, rows, layout, header, start: 0 };
+        table.start = table.check_length(path)?;
         Ok(table)
     }
 
@@ -162,7 +164,8 @@ impl Table {
     }
 
     /// CFITSIO pads a short file with an error only when the missing rows are read; we say it before the first row.
-    fn check_length(&self, path: &Path) -> Result<(), Error> {
+    /// Gives the byte where the rows begin.
+    fn check_length(&self, path: &Path) -> Result<u64, Error> {
         let (mut head, mut data, mut end, mut status) = (0, 0, 0, 0);
         // SAFETY: plain out-parameters.
         unsafe { c::ffghadll(self.handle.fptr, &mut head, &mut data, &mut end, &mut status) };
@@ -171,7 +174,7 @@ impl Table {
         let row_bytes = self.layout.row_bytes;
         let wanted = (data as u64).saturating_add(self.rows.saturating_mul(row_bytes as u64));
         if found >= wanted {
-            return Ok(());
+            return Ok(data as u64);
         }
         let whole = found.saturating_sub(data as u64) / row_bytes.max(1) as u64;
         Err(Error::Truncated { path: self.handle.path.clone(), hdu: self.hdu, rows: self.rows, row_bytes, wanted, found, whole })

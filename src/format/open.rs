@@ -42,8 +42,16 @@ pub struct Source {
     pub rows: Option<u64>,
     reader: Reader,
     next_row: u64,
+    flat: Option<Flat>,
     /// Inflated copies have no name and live as long as the source.
     _scratch: Vec<File>,
+}
+
+/// Rows that lie in a file one after another, from byte `start` on.
+#[derive(Debug)]
+pub struct Flat {
+    pub file: File,
+    pub start: u64,
 }
 
 enum Reader {
@@ -77,14 +85,18 @@ impl Source {
 
     fn open_fits(plain: PathBuf, shown: &Path, hdu: &Hdu, dir: &Path, mut scratch: Vec<File>) -> Result<Source, Error> {
         let mut table = fits::Table::open(&plain, shown, hdu)?;
+        let mut plain = plain;
         if table.is_tile_compressed() {
-            let plain = uncompress(&mut table, dir)?;
-            table = fits::Table::open(&path_of(&plain), shown, &Hdu::Number(1))?;
-            scratch.push(plain);
+            let file = uncompress(&mut table, dir)?;
+            plain = path_of(&file);
+            table = fits::Table::open(&plain, shown, &Hdu::Number(1))?;
+            scratch.push(file);
         }
+        let file = File::open(&plain).map_err(|source| Error::Read { path: shown.to_owned(), source })?;
+        let flat = Some(Flat { file, start: table.start });
         let (layout, header) = (table.layout.clone(), table.header.clone());
         let (place, rows) = (format!("HDU {}", table.hdu), Some(table.rows));
-        Ok(Source { layout, header, place, rows, reader: Reader::Fits(Box::new(table)), next_row: 0, _scratch: scratch })
+        Ok(Source { layout, header, place, rows, reader: Reader::Fits(Box::new(table)), next_row: 0, flat, _scratch: scratch })
     }
 
     fn open_dolphot(path: &Path) -> Result<Source, Error> {
@@ -97,8 +109,14 @@ impl Source {
             rows: None,
             reader: Reader::Dolphot(Box::new(reader)),
             next_row: 0,
+            flat: None,
             _scratch: Vec::new(),
         })
+    }
+
+    /// Where the rows lie, if they can be read in any order; at most once.
+    pub fn take_flat(&mut self) -> Option<Flat> {
+        self.flat.take()
     }
 
     /// Appends up to `most` rows to `buffer`; the number of rows read, 0 at the end.

@@ -2,8 +2,8 @@
 //!
 //! Says below the table what it left out. Stops reading once its rows are full, so that a table of a huge answer is quick.
 
-use super::{Error, cell};
-use crate::schema::Rows;
+use super::{Error, value};
+use crate::schema::{Column, WireRows, wire};
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 use futures_util::StreamExt;
 use std::io::Write;
@@ -26,17 +26,19 @@ impl Default for Limits {
 const LONGEST: usize = 60;
 
 /// Writes the table and its notes; returns the number of rows shown.
-pub async fn write(mut rows: Rows, limits: Limits, mut out: impl Write + Send) -> Result<u64, Error> {
+pub async fn write(rows: impl Into<WireRows>, limits: Limits, mut out: impl Write + Send) -> Result<u64, Error> {
+    let mut rows: WireRows = rows.into();
     let mut shown: Vec<Vec<String>> = Vec::new();
-    let mut right: Vec<bool> = vec![false; rows.columns.len()];
+    let right: Vec<bool> = rows.columns.iter().map(|column| column.datatype.is_number() && !column.array).collect();
     let mut more = false;
-    while let Some(batch) = rows.batches.next().await {
-        let batch = batch.map_err(Error::Rows)?;
-        let columns = cell::columns(&batch)?;
-        right = columns.iter().map(cell::Cells::is_number).collect();
-        let take = batch.num_rows().min(limits.rows - shown.len());
-        shown.extend((0..take).map(|row| columns.iter().map(|column| text(column, row)).collect()));
-        more = take < batch.num_rows();
+    while let Some(chunk) = rows.chunks.next().await {
+        let chunk = chunk.map_err(Error::Rows)?;
+        let take = chunk.rows.min(limits.rows - shown.len());
+        let mut rest = chunk.bytes.as_slice();
+        for _ in 0..take {
+            shown.push(rows.columns.iter().map(|column| text(column, wire::take(&mut rest)?)).collect::<Result<_, Error>>()?);
+        }
+        more = take < chunk.rows;
         if more {
             break;
         }
@@ -49,13 +51,12 @@ pub async fn write(mut rows: Rows, limits: Limits, mut out: impl Write + Send) -
     Ok(shown.len() as u64)
 }
 
-fn text(column: &cell::Cells<'_>, row: usize) -> String {
-    if column.is_null(row) {
-        return String::new();
-    }
+fn text(column: &Column, value: Option<&[u8]>) -> Result<String, Error> {
     let mut bytes = Vec::new();
-    column.push_text(row, &mut bytes);
-    shorten(String::from_utf8_lossy(&bytes).replace(['\n', '\r', '\t'], " "))
+    if let Some(value) = value {
+        value::push_text(&mut bytes, column, value, value::SPELLED)?;
+    }
+    Ok(shorten(String::from_utf8_lossy(&bytes).replace(['\n', '\r', '\t'], " ")))
 }
 
 fn shorten(text: String) -> String {

@@ -6,14 +6,15 @@
 //! tables analysed. A file is either wholly in the database, with its ledger line, or not at all; the same command
 //! again goes on where the last one was interrupted.
 //!
-//! Memory: two sort buffers ([`sort::RUN_BYTES`]) and a few COPY chunks, whatever the size of the file; plus 8 bytes
-//! for each row of earlier files that lies where the new file may hold the same objects.
+//! Memory: at most 500 MiB for sorting ([`sort`]) and a few COPY chunks, whatever the size of the file; plus 8 bytes for
+//! each row of earlier files that lies where the new file may hold the same objects.
 
 pub mod chunk;
 pub mod coverage;
 pub mod designation;
 pub mod encode;
 pub mod files;
+pub mod gather;
 pub mod index;
 pub mod job;
 pub mod ledger;
@@ -58,7 +59,7 @@ pub enum Error {
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
     #[error("{}: loading into {table}: {source}", path.display())]
-    Copy { path: PathBuf, table: String, source: db::Error },
+    Copy { path: PathBuf, table: String, source: Box<db::Error> },
     #[error("building index {name}: {source}")]
     Index { name: String, source: db::Error },
     #[error("a loader task failed: {0}")]
@@ -143,8 +144,8 @@ pub struct Options {
     pub index_sessions: usize,
     /// For sorted runs and inflated files.
     pub scratch_dir: PathBuf,
-    /// Bytes of a sort buffer; [`sort::RUN_BYTES`] but in tests.
-    pub run_bytes: usize,
+    /// [`sort::Limits::here`] but in tests.
+    pub limits: sort::Limits,
 }
 
 /// What became of one file in one table.
@@ -208,20 +209,9 @@ pub async fn load(connection: &Connection, tasks: Vec<Task>, options: &Options, 
         ledger::unlock(connection, &table.full_name()).await?;
     }
     report.index_seconds = started.elapsed().as_secs_f64();
-    (report.cpu_seconds, report.peak_memory_bytes) = own_usage();
+    let usage = db::usage::own();
+    (report.cpu_seconds, report.peak_memory_bytes) = (usage.cpu_s, usage.peak_bytes);
     Ok(report)
-}
-
-/// CPU seconds and peak memory in bytes of this process, as Linux counts them; 0 elsewhere.
-fn own_usage() -> (f64, u64) {
-    const TICKS_PER_S: f64 = 100.0; // USER_HZ of every Linux ABI
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // fields 14 and 15 (utime, stime), counted after the name in parentheses
-    let after_name = stat.rsplit(") ").next().unwrap_or_default();
-    let ticks: f64 = after_name.split(' ').skip(11).take(2).filter_map(|t| t.parse::<f64>().ok()).sum();
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    (ticks / TICKS_PER_S, peak.unwrap_or(0) * 1024)
 }
 
 /// Makes books, schemas and tables where they are missing, and takes the loading locks; the tables concerned.

@@ -17,6 +17,34 @@ pub struct Catalog {
     pub name: String,
     pub description: String,
     pub tables: Vec<Table>,
+    /// A name for people (`PHAT v2`); empty for none.
+    pub title: String,
+    /// How to cite it, empty for none.
+    pub citation: String,
+    /// A page about it, empty for none.
+    pub reference_url: String,
+    /// Which columns refer to which.
+    pub foreign_keys: Vec<ForeignKey>,
+    /// Queries that show how to ask it.
+    pub examples: Vec<Example>,
+}
+
+/// A column that refers to another table's column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForeignKey {
+    /// Table and column.
+    pub from: (String, String),
+    pub to: (String, String),
+    pub description: String,
+}
+
+/// A query to learn from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Example {
+    pub name: String,
+    pub description: String,
+    /// ADQL.
+    pub query: String,
 }
 
 impl Catalog {

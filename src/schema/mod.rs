@@ -17,12 +17,13 @@ pub mod rows;
 pub mod table;
 pub mod ucd;
 pub mod unit;
+pub mod wire;
 
 pub use catalog::Catalog;
 pub use datatype::DataType;
 pub use fault::{Fault, Faults, Source};
-pub use rows::Rows;
-pub use table::{Column, Index, IndexKey, Table};
+pub use rows::{Rows, WireRows};
+pub use table::{Column, Index, IndexKey, Table, Text};
 
 use std::path::PathBuf;
 

@@ -3,12 +3,14 @@
 //! The text is read into a tree with positions ([`toml::de::DeTable`]) and walked by hand (`reader.rs`) rather than through
 //! serde, because serde stops at the first fault.
 
+use super::catalog::{Example, ForeignKey};
 use super::fault::{Fault, Faults, Source, fault};
 use super::reader::{Lists, NAME_MAX, Reader, Step, Text};
 use super::{Catalog, Column, DataType, Index, IndexKey, Table};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use toml::Spanned;
+use toml::de::DeTable;
 
 /// Reads a catalogue from its files; `name` is the folder's name, `path` the folder's, for messages.
 pub fn catalog(name: &str, path: &str, sources: &[Source]) -> Result<Catalog, Faults> {
@@ -17,7 +19,7 @@ pub fn catalog(name: &str, path: &str, sources: &[Source]) -> Result<Catalog, Fa
         let message = "there is no catalogue.toml; it says `description` and `tables`".into();
         return Err(Faults(vec![Fault { path: path.into(), line: 1, column: 1, message }]));
     };
-    let Some((description, tables, lists)) = read_head(head, name, &mut faults) else {
+    let Some(Head { mut catalog, tables, lists, keys }) = read_head(head, name, &mut faults) else {
         return Err(Faults(faults));
     };
     let mut drafts = Vec::new();
@@ -30,21 +32,39 @@ pub fn catalog(name: &str, path: &str, sources: &[Source]) -> Result<Catalog, Fa
     for source in sources.iter().filter(|s| s.stem != "catalogue" && tables.iter().all(|t| *t.get_ref() != s.stem)) {
         faults.push(fault(source, 0..0, "this table is not listed under `tables` in catalogue.toml".into()));
     }
-    let tables = finish(drafts, &mut faults);
+    catalog.tables = finish(drafts, &mut faults);
+    for (key, at) in catalog.foreign_keys.iter().zip(keys) {
+        for (table, column) in [&key.from, &key.to] {
+            if catalog.table(table).is_none_or(|table| table.column(column).is_none()) {
+                faults.push(fault(head, at.clone(), format!("there is no column {table}.{column}")));
+            }
+        }
+    }
     if faults.is_empty() {
-        return Ok(Catalog { name: name.into(), description, tables });
+        return Ok(catalog);
     }
     faults.sort();
     faults.dedup();
     Err(Faults(faults))
 }
 
-/// `catalogue.toml`: the description, the tables in order, and the named lists; `None` if it is not TOML.
-fn read_head(source: &Source, name: &str, faults: &mut Vec<Fault>) -> Option<(String, Vec<Text>, Lists)> {
+/// What `catalogue.toml` says.
+struct Head {
+    /// Still without its tables.
+    catalog: Catalog,
+    /// Their names, in order.
+    tables: Vec<Text>,
+    lists: Lists,
+    /// Where each foreign key is said.
+    keys: Vec<Range<usize>>,
+}
+
+/// `catalogue.toml`; `None` if it is not TOML.
+fn read_head(source: &Source, name: &str, faults: &mut Vec<Fault>) -> Option<Head> {
     let mut reader = Reader { source, lists: &Lists::new(), faults };
     let document = reader.document()?;
     let top = document.get_ref();
-    reader.known_keys(top, &["description", "tables", "lists"]);
+    reader.known_keys(top, &["description", "tables", "lists", "title", "citation", "reference_url", "foreign_keys", "examples"]);
     reader.check_name("catalogue", &Spanned::new(0..0, name.to_string()));
     let description = reader.required(top, "description", 0..0);
     let mut tables = reader.texts(top, "tables");
@@ -61,7 +81,45 @@ fn read_head(source: &Source, name: &str, faults: &mut Vec<Fault>) -> Option<(St
         !again
     });
     let lists = reader.table(top, "lists").map(|lists| reader.named_lists(lists)).unwrap_or_default();
-    Some((description.into_inner(), tables, lists))
+    let (foreign_keys, keys) = read_keys(&mut reader, top).into_iter().unzip();
+    let catalog = Catalog {
+        name: name.into(),
+        description: description.into_inner(),
+        tables: Vec::new(),
+        title: reader.text(top, "title").map(Spanned::into_inner).unwrap_or_default(),
+        citation: reader.text(top, "citation").map(Spanned::into_inner).unwrap_or_default(),
+        reference_url: reader.text(top, "reference_url").map(Spanned::into_inner).unwrap_or_default(),
+        foreign_keys,
+        examples: read_examples(&mut reader, top),
+    };
+    Some(Head { catalog, tables, lists, keys })
+}
+
+/// `foreign_keys = [{ from = "phot_meas.objid", to = "phot_mod.objid", description = "..." }]`, each with its place.
+fn read_keys(reader: &mut Reader<'_>, top: &DeTable<'_>) -> Vec<(ForeignKey, Range<usize>)> {
+    let mut keys = Vec::new();
+    for (table, at) in reader.tables(top, "foreign_keys") {
+        reader.known_keys(table, &["from", "to", "description"]);
+        let [from, to] = ["from", "to"].map(|key| reader.required(table, key, at.clone()));
+        let description = reader.text(table, "description").map(Spanned::into_inner).unwrap_or_default();
+        let ends = [&from, &to].map(|end| end.get_ref().split_once('.').map(|(table, column)| (table.to_owned(), column.to_owned())));
+        match ends {
+            [Some(from), Some(to)] => keys.push((ForeignKey { from, to, description }, at)),
+            _ => reader.fault(at, "`from` and `to` are written as table.column"),
+        }
+    }
+    keys
+}
+
+/// `[[examples]]` with name, description and query.
+fn read_examples(reader: &mut Reader<'_>, top: &DeTable<'_>) -> Vec<Example> {
+    let mut examples = Vec::new();
+    for (table, at) in reader.tables(top, "examples") {
+        reader.known_keys(table, &["name", "description", "query"]);
+        let [name, description, query] = ["name", "description", "query"].map(|key| reader.required(table, key, at.clone()).into_inner());
+        examples.push(Example { name, description, query });
+    }
+    examples
 }
 
 /// A table as one file says it; `like` and what refers to columns are still open.

@@ -4,7 +4,7 @@
 //! list's value and `{NAME}` by the value in upper case.
 
 use super::fault::{Fault, Source, fault};
-use super::{Column, DataType, IndexKey, ucd, unit};
+use super::{Column, DataType, IndexKey, table, ucd, unit};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use toml::Spanned;
@@ -87,6 +87,19 @@ impl<'a> Reader<'a> {
             self.wrong_type(key, value, "a table");
         }
         value.get_ref().as_table()
+    }
+
+    /// An array of tables, each with its place; what is none is a fault and left out.
+    pub fn tables<'t, 'i>(&mut self, table: &'t DeTable<'i>, key: &str) -> Vec<(&'t DeTable<'i>, Range<usize>)> {
+        let items = self.array(table, key).map(|(_, items)| items).unwrap_or_default();
+        let mut tables = Vec::new();
+        for item in items {
+            match item.get_ref().as_table() {
+                Some(table) => tables.push((table, item.span())),
+                None => self.wrong_type(key, item, "an array of tables"),
+            }
+        }
+        tables
     }
 
     /// An array of strings; what is none is a fault and left out.
@@ -242,6 +255,7 @@ impl<'a> Reader<'a> {
             sentinel,
             utype: self.text(table, "utype").map(Spanned::into_inner).unwrap_or_default(),
             xtype: self.text(table, "xtype").map(Spanned::into_inner).unwrap_or_default(),
+            text: if self.flag(table, "unicode") { table::Text::Unicode } else { table::Text::Ascii },
         }
     }
 
@@ -316,7 +330,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-const COLUMN_KEYS: [&str; 10] = ["each", "name", "type", "unit", "ucd", "description", "sentinel", "nullable", "utype", "xtype"];
+const COLUMN_KEYS: [&str; 11] = ["each", "name", "type", "unit", "ucd", "description", "sentinel", "nullable", "utype", "xtype", "unicode"];
 /// PostgreSQL's `ALTER COLUMN ... SET STORAGE` words.
 const ARRAY_STORAGES: [&str; 4] = ["plain", "main", "external", "extended"];
 

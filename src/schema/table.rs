@@ -2,6 +2,18 @@
 
 use super::DataType;
 
+/// Which characters the texts of a column may hold: VOTable tells them apart (`char`, `unicodeChar`), PostgreSQL does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Text {
+    /// Any character: what is not known better.
+    #[default]
+    Unicode,
+    /// ASCII only, as all that comes from FITS.
+    Ascii,
+    /// Exactly one ASCII character.
+    Letter,
+}
+
 /// One column with all that is known of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Column {
@@ -23,6 +35,8 @@ pub struct Column {
     /// How the value is to be read beyond its datatype (DALI: `point`, `circle`, `polygon`, `adql:REGION`); empty for none.
     /// Timestamps need none here: their datatype says it.
     pub xtype: String,
+    /// What a text column may hold; without meaning for other types.
+    pub text: Text,
 }
 
 impl Column {
@@ -39,6 +53,29 @@ impl Column {
             sentinel: None,
             utype: String::new(),
             xtype: String::new(),
+            text: Text::Unicode,
+        }
+    }
+
+    /// VOTable's `datatype`, `arraysize` (empty for a scalar) and `xtype` (empty for none) of this column.
+    ///
+    /// Arrays of texts, booleans' NULLs apart, have no VOTable form of variable width: an array of texts or timestamps is one
+    /// text as PostgreSQL writes it, `{a,"b c"}`.
+    pub fn votable(&self) -> (&'static str, &'static str, &str) {
+        let characters = match (self.datatype, self.text) {
+            (DataType::Text, Text::Unicode) => "unicodeChar",
+            _ => self.datatype.votable(),
+        };
+        match (self.datatype, self.array) {
+            (DataType::Text, false) if self.text == Text::Letter => (characters, "", &self.xtype),
+            (DataType::Timestamp, false) => (characters, "*", "timestamp"),
+            (DataType::Text | DataType::Timestamp, _) => (characters, "*", &self.xtype),
+            (_, false) => (characters, "", &self.xtype),
+            (_, true) => match self.xtype.as_str() {
+                "point" => (characters, "2", "point"),
+                "circle" => (characters, "3", "circle"),
+                _ => (characters, "*", &self.xtype),
+            },
         }
     }
 }

@@ -82,7 +82,7 @@ pub fn radial_condition(ra_col_sql: &str, dec_col_sql: &str, ra_deg: f64, dec_de
 
 /// How many ranges are best. Each costs 5 microseconds of planning and an index probe; too few hold rows in vain. Measured
 /// as in [`radial_condition`], the optimum is flat: 4 to 10 up to 2 arcsec, 10 to 32 at 10 arcsec, 16 and more at 60.
-fn ranges_for_radius(radius_deg: f64) -> usize {
+pub fn ranges_for_radius(radius_deg: f64) -> usize {
     match radius_deg * 3600.0 {
         arcsec if arcsec <= 4.0 => 8,
         arcsec if arcsec <= 30.0 => 12,

@@ -82,6 +82,22 @@ impl Shape {
         }
     }
 
+    /// A box or polygon seen from the middle of its hemisphere; `None` for circles.
+    pub fn projection(&self) -> Option<Projection<'_>> {
+        match &self.kind {
+            Kind::Disc(_) => None,
+            Kind::Loop(polygon) => Some(Projection { axes: polygon.axes, corners: &polygon.flat }),
+        }
+    }
+
+    /// The corners (ra, dec) of a box or polygon in degrees; empty for circles.
+    pub fn corners(&self) -> Vec<(f64, f64)> {
+        match &self.kind {
+            Kind::Disc(_) => Vec::new(),
+            Kind::Loop(polygon) => polygon.corners.iter().map(|corner| vector::position(*corner)).collect(),
+        }
+    }
+
     /// Whether a direction is inside, and its distance in radians to the region's edge.
     pub(super) fn locate(&self, p: Vector) -> (bool, f64) {
         match &self.kind {
@@ -95,6 +111,13 @@ impl Shape {
             }
         }
     }
+}
+
+/// A polygon in the gnomonic projection along the last of three axes, in which its sides are straight.
+#[derive(Debug, Clone, Copy)]
+pub struct Projection<'a> {
+    pub axes: [[f64; 3]; 3],
+    pub corners: &'a [[f64; 2]],
 }
 
 /// A circle on the sky.

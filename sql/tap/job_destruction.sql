@@ -1,0 +1,2 @@
+-- Sets when a job vanishes, in any phase. $1 text: its id; $2 timestamptz. Returns the number of rows.
+update uws.job set destruction = $2 where id = $1

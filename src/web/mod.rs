@@ -1,0 +1,73 @@
+//! HTTP: the site on one page ([`router`]), parameters, errors, what every answer carries, and the loop that serves.
+//!
+//! Handlers are thin: they read parameters, ask [`tap`](crate::tap) and its neighbours, and turn values into answers. Only this module
+//! knows HTTP.
+
+mod access;
+mod clients;
+mod connection;
+pub mod error;
+pub mod form;
+mod front;
+pub mod multipart;
+pub mod options;
+pub mod parameters;
+mod registry;
+pub mod router;
+mod scs;
+pub mod serve;
+mod sync;
+pub mod uws;
+
+pub use error::Error;
+pub use form::Form;
+pub use options::Options;
+pub use parameters::Parameters;
+
+use crate::tap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// What handlers share.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+/// The parts of an [`App`].
+pub struct Inner {
+    pub options: Options,
+    pub tap: Arc<tap::Service>,
+    /// Asynchronous queries.
+    pub jobs: Arc<tap::jobs::Jobs>,
+    /// Queries under way, by client.
+    pub clients: clients::Clients,
+    /// `http://127.0.0.1:8080`, without a slash at the end: how clients reach the service.
+    pub base_url: String,
+}
+
+impl App {
+    pub fn new(options: Options, tap: Arc<tap::Service>, jobs: Arc<tap::jobs::Jobs>, base_url: String) -> App {
+        let clients = clients::Clients::new(tap.options.queries_per_client);
+        App(Arc::new(Inner { options, tap, jobs, clients, base_url }))
+    }
+
+    /// The URL of a path of this service, as clients reach it.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base_url)
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Inner;
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+/// What is known of a request beside its parameters; an extension of every request.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Names the request in the log, in the header `X-Request-Id` and in error texts.
+    pub id: String,
+    /// The client's address, behind trusted proxies too.
+    pub client: IpAddr,
+}
