@@ -60,9 +60,9 @@ async fn what_is_wrong_with_an_upload_is_said() {
         + &votable("<TR><TD>1</TD><TD>&a;</TD></TR>");
     let entity = votable("<TR><TD>1</TD><TD>&unknown;</TD></TR>");
     for (file, status, wanted) in [
-        (lines(6), 413, "5 rows"),
+        (lines(6), 413, "more than 5"),
         ("x".repeat(30_000), 413, "20000 bytes"),
-        (String::new(), 400, "empty"),
+        (String::new(), 400, "no columns"),
         (bomb, 400, ""),
         (outside, 400, ""),
         (entity, 400, ""),
@@ -192,7 +192,7 @@ async fn new_job(tap: &str, query: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn tapskymatch_finds_the_stars_that_it_sends() {
     let Some(stilts) = harness::stilts() else { return };
-    let serving = Serving::start(crate::tap::sample(), &[]);
+    let serving = Serving::start(tokio::task::spawn_blocking(crate::tap::sample).await.expect("the sample is there"), &[]);
     let (tapurl, scratch) = (format!("tapurl={}", serving.url("/tap")), harness::scratch());
     let path = |name: &str| scratch.path().join(name).to_string_lossy().into_owned();
     let (stars, matched) = (path("stars.vot"), path("matched.csv"));

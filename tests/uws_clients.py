@@ -23,7 +23,7 @@ def pyvo_async():
     assert job.phase == "PENDING", job.phase
     assert job.owner in (None, ""), job.owner
     job.execution_duration = 60
-    assert job.execution_duration == 60, job.execution_duration
+    assert float(str(job.execution_duration)) == 60, job.execution_duration
     job.run()
     job.wait(timeout=30)
     assert job.phase == "COMPLETED", job.phase
@@ -33,11 +33,12 @@ def pyvo_async():
     assert job.job_id in ids, ids
     again = pyvo.dal.AsyncTAPJob(job.url)
     assert again.phase == "COMPLETED"
+    gone = job.url
     job.delete()
     try:
-        pyvo.dal.AsyncTAPJob(job.url)
+        pyvo.dal.AsyncTAPJob(gone)
     except Exception as error:
-        assert "404" in str(error), error
+        assert "was deleted" in str(error), error
     else:
         raise AssertionError("the job is still there")
 
@@ -99,6 +100,7 @@ def astroquery_async():
     job = tap.launch_job_async("SELECT TOP 4 table_name FROM TAP_SCHEMA.columns")
     assert len(job.get_results()) == 4
     table = sample()
+    table.remove_column('Mixed Case "q"')  # it reads IDs for names
     file = io.BytesIO()
     table.write(file, format="votable")
     path = sys.argv[2] + "/upload.vot"

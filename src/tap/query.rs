@@ -15,6 +15,7 @@ use crate::db::{self, Connection, pool::Sessions};
 use crate::format::{self, Head, Info, Kind, Version};
 use crate::schema::rows::{RowsError, WireChunk};
 use crate::schema::{Column, WireRows};
+use bb8::PooledConnection;
 use bytes::Bytes;
 use futures_util::stream::{Stream, StreamExt};
 use postgres_types::{IsNull, ToSql, Type};
@@ -150,35 +151,29 @@ pub struct Snapshot {
 /// A session that reads, for one query at a time.
 pub struct Session {
     /// `None` only while it is being dropped.
-    held: Option<Held>,
+    held: Option<PooledConnection<'static, Sessions>>,
     /// It has temporary tables, which go with it.
     is_spoiled: bool,
     limit: Duration,
     mode: &'static str,
 }
 
-enum Held {
-    Pooled(bb8::PooledConnection<'static, Sessions>),
-    Own(Connection),
-}
-
 impl Session {
-    /// A session of a pool, for synchronous queries.
-    pub(super) fn pooled(connection: bb8::PooledConnection<'static, Sessions>, limit: Duration) -> Session {
-        Session { held: Some(Held::Pooled(connection)), is_spoiled: false, limit, mode: "synchronous" }
+    /// For a synchronous query; its sessions have their limit from the start.
+    pub(super) fn synchronous(connection: PooledConnection<'static, Sessions>, limit: Duration) -> Session {
+        Session { held: Some(connection), is_spoiled: false, limit, mode: "synchronous" }
     }
 
-    /// A session of one's own, for jobs.
-    pub(super) fn own(connection: Connection, limit: Duration) -> Session {
-        Session { held: Some(Held::Own(connection)), is_spoiled: false, limit, mode: "asynchronous" }
+    /// For a job, which has a limit of its own.
+    pub(super) async fn asynchronous(connection: PooledConnection<'static, Sessions>, limit: Duration) -> Result<Session, db::Error> {
+        let wanted = format!("{}ms", limit.as_millis());
+        connection.query_typed_one(include_str!("../../sql/tap/job_limit.sql"), &[(&wanted, Type::TEXT)]).await?;
+        Ok(Session { held: Some(connection), is_spoiled: false, limit, mode: "asynchronous" })
     }
 
     /// The connection behind it: for uploads, which go into the same session as the query.
     pub fn connection(&self) -> &Connection {
-        match self.held.as_ref().expect("held until it is dropped") {
-            Held::Pooled(connection) => connection,
-            Held::Own(connection) => connection,
-        }
+        self.held.as_ref().expect("held until it is dropped")
     }
 
     fn failure(&self, error: &db::Error, begun: Instant) -> Failure {
@@ -198,7 +193,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if let (true, Some(Held::Pooled(connection))) = (self.is_spoiled, &mut self.held) {
+        if let (true, Some(connection)) = (self.is_spoiled, &mut self.held) {
             connection.poison();
         }
     }
@@ -225,10 +220,8 @@ impl Drop for Running {
             return;
         }
         let token = self.session.connection().cancel_token();
-        match self.session.held.take() {
-            Some(Held::Pooled(mut connection)) => connection.poison(),
-            Some(Held::Own(connection)) => drop(connection),
-            None => {}
+        if let Some(mut connection) = self.session.held.take() {
+            connection.poison();
         }
         metrics::counter!("brickyard_queries_cancelled_total").increment(1);
         // The session's end alone does not stop a query that sends nothing.

@@ -33,12 +33,16 @@ pub struct Service {
     /// Sessions as the owner: TAP_SCHEMA, jobs, books. Never for a user's query.
     pub owner: Pool,
     readers: Pool,
+    /// Sessions of readers for jobs.
+    job_readers: Pool,
     catalogs: Vec<Catalog>,
     snapshot: RwLock<Arc<Snapshot>>,
     started: jiff::Timestamp,
 }
 
 const OWNER_SESSIONS: u32 = 4;
+/// At most: how many jobs run at once is said elsewhere, and a session is opened when one is wanted.
+const JOB_SESSIONS: u32 = 64;
 
 impl Service {
     /// Connects, publishes, and makes ready what queries need.
@@ -50,9 +54,11 @@ impl Service {
         limit_reader(&connection, &options).await?;
         let reader = db::connect::reader(&place.db, &connection, &settings(&options, options.sync_limit_s)).await?;
         let readers = db::pool::pool(reader, options.connections.max(1)).await?;
+        let for_jobs = db::connect::reader(&place.db, &connection, &settings(&options, options.async_limit_s)).await?;
+        let job_readers = db::pool::pool(for_jobs, JOB_SESSIONS).await?;
         let owner = db::pool::pool(connection, OWNER_SESSIONS).await?;
         let snapshot = RwLock::new(Arc::new(snapshot(published)));
-        Ok(Service { options, place, owner, readers, catalogs, snapshot, started: jiff::Timestamp::now() })
+        Ok(Service { options, place, owner, readers, job_readers, catalogs, snapshot, started: jiff::Timestamp::now() })
     }
 
     /// Looks for changes of the published tables until the service is gone.
@@ -114,14 +120,14 @@ impl Service {
     pub async fn reader(&self) -> Result<Session, Error> {
         let wait = Duration::from_secs(self.options.wait_s);
         let taken = taken(tokio::time::timeout(wait, self.readers.get_owned()).await, self.options.connections, self.options.wait_s)?;
-        Ok(Session::pooled(taken, Duration::from_secs(self.options.sync_limit_s)))
+        Ok(Session::synchronous(taken, Duration::from_secs(self.options.sync_limit_s)))
     }
 
-    /// A reading session of its own for one job, which may take so long.
+    /// A reading session for one job, which may take so long.
     pub async fn job_reader(&self, limit: Duration) -> Result<Session, Error> {
-        let owner = self.session().await?;
-        let settings = settings(&self.options, limit.as_secs().max(1));
-        Ok(Session::own(db::connect::reader(&self.place.db, &owner, &settings).await?, limit))
+        let wait = Duration::from_secs(self.options.wait_s);
+        let taken = taken(tokio::time::timeout(wait, self.job_readers.get_owned()).await, JOB_SESSIONS, self.options.wait_s)?;
+        Ok(Session::asynchronous(taken, limit.max(Duration::from_secs(1))).await?)
     }
 
     /// What stands in the way of answering; empty for nothing.

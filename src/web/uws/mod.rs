@@ -19,6 +19,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures_util::StreamExt;
 use std::convert::Infallible;
 use std::time::{Duration, SystemTime};
 
@@ -204,7 +205,7 @@ fn long_wait(app: App, first: Job, url: String, left: Duration) -> impl futures_
             Err(_) => Some((Ok(document::job(&Job { phase: Phase::Aborted, ..first }, &url).into()), None)),
         }
     });
-    futures_util::StreamExt::chain(declaration, rest)
+    declaration.chain(rest.fuse())
 }
 
 /// POST to the job: ACTION=DELETE; what belongs to a resource below it is taken here too.
