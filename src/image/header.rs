@@ -45,7 +45,7 @@ impl Header {
     /// Reads cards until END and tells whether it was there.
     pub fn parse(bytes: &[u8]) -> (Header, bool) {
         let (cards, _) = bytes.as_chunks::<CARD>();
-        let end = cards.iter().position(|card| is_end(card));
+        let end = cards.iter().position(is_end);
         let header = Header::from_cards(cards[..end.unwrap_or(cards.len())].to_vec());
         (header, end.is_some())
     }

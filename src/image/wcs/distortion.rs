@@ -84,6 +84,7 @@ impl Lookup {
 
 /// A polynomial of the intermediate world coordinates (longitude, latitude) in degrees, to the tangent plane.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant)] // one for each header, never in a list
 pub enum Polynomial {
     Tpv { terms: [[f64; TPV_TERMS]; 2] },
     Plate(Box<Plate>),
