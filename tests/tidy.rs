@@ -21,7 +21,7 @@ const FLOORS: [&[&str]; 10] = [
 ];
 
 /// Who may put SQL into a string, a piece of what it writes, and why that cannot stand in a file. All else is in `sql/`.
-const SQL_AUTHORS: [(&str, &str, &str); 13] = [
+const SQL_AUTHORS: [(&str, &str, &str); 14] = [
     ("schema/ddl.rs", "CREATE TABLE IF NOT EXISTS {}", "tables, keys, indices and comments, out of the TOML of a catalogue"),
     ("adql/emit.rs", "SELECT DISTINCT", "statements out of checked queries"),
     ("sky/cover.rs", "q3c_ang2ipix({", "conditions on index ranges, as many as the region needs"),
@@ -35,6 +35,7 @@ const SQL_AUTHORS: [(&str, &str, &str); 13] = [
     ("bench/load.rs", "COPY {table} TO", "the statements are the experiment: made, varied and timed there"),
     ("db/cluster.rs", "alter role {OWNER}", "a password told to a server in single-user mode, which takes no parameters"),
     ("cli/sql.rs", "SELECT 1", "examples in help texts"),
+    ("cli/adql.rs", "SELECT TOP 10 ra", "examples in help texts"),
     ("cli/demo.rs", "brickyard sql", "an example to copy"),
     ("tap/upload/mod.rs", "COPY {} ({}) FROM STDIN", "temporary tables with the columns that a user uploaded"),
     ("web/scs.rs", "SELECT {list} FROM {}", "a cone in ADQL, which the translator reads like any other query"),
