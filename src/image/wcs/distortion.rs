@@ -85,7 +85,7 @@ impl Lookup {
 /// A polynomial of the intermediate world coordinates (longitude, latitude) in degrees, to the tangent plane.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Polynomial {
-    Tpv { terms: [[f64; TPV_TERMS]; 2] },
+    Tpv { terms: Box<[[f64; TPV_TERMS]; 2]> },
     Plate(Box<Plate>),
 }
 
@@ -100,7 +100,7 @@ impl Polynomial {
                 term.unwrap_or(if m == 1 { 1.0 } else { 0.0 })
             })
         });
-        any.then_some(Polynomial::Tpv { terms })
+        any.then(|| Polynomial::Tpv { terms: Box::new(terms) })
     }
 
     pub fn apply(&self, [x, y]: [f64; 2]) -> [f64; 2] {
