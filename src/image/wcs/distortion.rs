@@ -86,7 +86,7 @@ impl Lookup {
 #[derive(Debug, Clone, PartialEq)]
 #[allow(clippy::large_enum_variant)] // one for each header, never in a list
 pub enum Polynomial {
-    Tpv { terms: [[f64; TPV_TERMS]; 2] },
+    Tpv { terms: Box<[[f64; TPV_TERMS]; 2]> },
     Plate(Box<Plate>),
 }
 
@@ -101,7 +101,7 @@ impl Polynomial {
                 term.unwrap_or(if m == 1 { 1.0 } else { 0.0 })
             })
         });
-        any.then_some(Polynomial::Tpv { terms })
+        any.then(|| Polynomial::Tpv { terms: Box::new(terms) })
     }
 
     pub fn apply(&self, [x, y]: [f64; 2]) -> [f64; 2] {
