@@ -21,7 +21,7 @@ const FLOORS: [&[&str]; 10] = [
 ];
 
 /// Who may put SQL into a string, a piece of what it writes, and why that cannot stand in a file. All else is in `sql/`.
-const SQL_AUTHORS: [(&str, &str, &str); 14] = [
+const SQL_AUTHORS: [(&str, &str, &str); 15] = [
     ("schema/ddl.rs", "CREATE TABLE IF NOT EXISTS {}", "tables, keys, indices and comments, out of the TOML of a catalogue"),
     ("adql/emit.rs", "SELECT DISTINCT", "statements out of checked queries"),
     ("sky/cover.rs", "q3c_ang2ipix({", "conditions on index ranges, as many as the region needs"),
@@ -32,6 +32,7 @@ const SQL_AUTHORS: [(&str, &str, &str); 14] = [
     ),
     ("ingest/index.rs", "SET max_parallel_maintenance_workers", "a setting of one session"),
     ("ingest/mod.rs", "CLUSTER {} USING {}", "DDL of any catalogue in one transaction, ANALYZE and CLUSTER of any table"),
+    ("bench/tap.rs", "SELECT TOP {rows} {COLUMNS}", "the queries are the experiment: made and timed there"),
     ("bench/load.rs", "COPY {table} TO", "the statements are the experiment: made, varied and timed there"),
     ("db/cluster.rs", "alter role {OWNER}", "a password told to a server in single-user mode, which takes no parameters"),
     ("cli/sql.rs", "SELECT 1", "examples in help texts"),
