@@ -836,7 +836,7 @@ name = "work"
 on = "piece"
 argv = ["sh", "-c", "echo {event:group} {event:i} > {event:i}.txt"]
 outputs = [{ role = "part", glob = "*.txt", nonempty = true }]
-mem = "1M"
+mem = "100M"
 [[task]]
 name = "merge"
 on = "group_done"
@@ -918,7 +918,10 @@ fn nothing_is_lost_or_done_twice_whatever_vanishes() {
         let which = dice.roll(names.len() as u64) as usize;
         match dice.roll(10) {
             0 | 1 if !calm && kills < 40 => {
-                workers[which] = (site.worker(names[which], 4, &[]), None); // dropping the old one is kill -9
+                // kill -9; the next one may have its folder only when it is gone
+                let old = &mut workers[which].0.0;
+                old.kill().and_then(|()| old.wait()).expect("it is ours");
+                workers[which] = (site.worker(names[which], 4, &[]), None);
                 kills += 1;
             }
             2 if !calm && workers[which].1.is_none() && stops < 8 => {
