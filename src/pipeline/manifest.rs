@@ -30,8 +30,8 @@
 //! ```
 //!
 //! Placeholders of `argv` and `env`: `{in:role}` (the paths; alone in an argument it becomes one argument each), `{event:field}`,
-//! `{param:name}`, `{key}`, `{run}`, `{job}`, `{attempt}`, `{cpu}`, `{mem_mb}`, `{brickyard}` (this program); `{{` and `}}` are braces. No shell
-//! sees them.
+//! `{param:name}`, `{key}`, `{run}`, `{job}`, `{attempt}`, `{cpu}`, `{mem_mb}`, `{brickyard}` (this program); `{{` and `}}` are
+//! braces. No shell sees them.
 
 use super::formula::Formula;
 use super::state::{Class, Policy};

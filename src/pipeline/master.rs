@@ -15,7 +15,7 @@ use super::{Error, hex, protocol};
 use crate::store::{Access, Store};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -82,6 +82,8 @@ pub struct Master {
     secret: Vec<u8>,
     tokens: Mutex<HashMap<i32, Known>>,
     workers: Mutex<HashMap<i64, i32>>,
+    /// Workers that said they take no more jobs: their claims do not wait.
+    draining: Mutex<HashSet<i64>>,
 }
 
 /// A token as it was last seen.
@@ -117,6 +119,7 @@ impl Master {
             secret,
             tokens: Mutex::default(),
             workers: Mutex::default(),
+            draining: Mutex::default(),
         });
         let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
         for _ in 0..REPORTERS {
@@ -216,7 +219,8 @@ impl Master {
                 self.work.notify_one();
             }
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            let drains = self.draining.lock().is_ok_and(|draining| draining.contains(&request.worker));
+            if left.is_zero() || drains {
                 return Ok(Claimed { jobs: Vec::new() });
             }
             let _waiting = Waiting::new(&self.waiting);
@@ -230,7 +234,13 @@ impl Master {
         let jobs = self.queue.heartbeat(request.worker, &jobs, &attempts, self.settings.lease_s).await?;
         match (request.leaving, request.draining) {
             (true, _) => self.queue.leave(request.worker).await?,
-            (false, true) => self.queue.drain(request.worker).await?,
+            (false, true) => {
+                self.queue.drain(request.worker).await?;
+                let new = self.draining.lock().is_ok_and(|mut draining| draining.insert(request.worker));
+                if new {
+                    self.work.notify_waiters();
+                }
+            }
             (false, false) => {}
         }
         Ok(Alive { jobs })
