@@ -512,8 +512,8 @@ fn copy_sql(table: &Table, source: &str) -> String {
 enum Inlet {
     /// Through the session, as messages.
     Session(mpsc::Receiver<Bytes>),
-    /// Through a pipe, which the embedded server reads like a file: a fifth of the loader's CPU time and a tenth of the
-    /// server's less for phot_mod (measured, `bench load`).
+    /// Through a pipe, which the embedded server reads like a file: no copies in the client library, none through the
+    /// server's message buffer.
     Pipe(String, Reading),
 }
 
