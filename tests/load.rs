@@ -1526,7 +1526,10 @@ fn every_static_sql_file_is_understood_by_the_server() {
     site.load(&["--indexes", "none", path(&survey().join("brick15").join(ST)), path(&survey().join("brick15").join(format!("{PHOT}.gz")))]);
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
     let mut seen = 0;
-    for folder in std::fs::read_dir(&root).expect("sql/").flatten().filter(|f| f.path().is_dir()) {
+    // what these ask is made by the service and the stage runner, whose own tests run them
+    let elsewhere = ["adql", "pipeline", "tap"];
+    let here = |folder: &std::fs::DirEntry| folder.path().is_dir() && !elsewhere.contains(&folder.file_name().to_string_lossy().as_ref());
+    for folder in std::fs::read_dir(&root).expect("sql/").flatten().filter(here) {
         for file in std::fs::read_dir(folder.path()).expect("a folder").flatten() {
             let name = path(file.path().strip_prefix(&root).expect("below sql/")).to_owned();
             if !name.ends_with(".sql") || SCRIPTS.contains(&name.as_str()) {
