@@ -137,7 +137,7 @@ impl Kind {
     ///
     /// `charset`, `version` and unknown parameters do not matter; `version` is for [`Version::from_request`].
     ///
-    /// ```
+    /// ```no_run
     /// use brickyard::format::Kind;
     /// assert_eq!(Kind::from_request("application/x-votable+xml; Serialization=\"TableData\""), Some(Kind::Tabledata));
     /// assert_eq!(Kind::from_request("CSV"), Some(Kind::Csv));
