@@ -9,7 +9,8 @@ pub fn parse(text: &str) -> Result<i64, String> {
     let bare = bare.strip_suffix(['Z', 'z']).unwrap_or(bare);
     let shape = bare.as_bytes();
     // the parser takes more forms (basic ISO, zones), which the standard does not have
-    if shape.len() < 10 || shape.get(4) != Some(&b'-') || shape.get(7) != Some(&b'-') {
+    let zoned = bare.get(10..).is_some_and(|time| time.contains(['+', '-']));
+    if zoned || shape.len() < 10 || shape.get(4) != Some(&b'-') || shape.get(7) != Some(&b'-') {
         return Err(refused());
     }
     let value = match bare.len() {
@@ -27,7 +28,6 @@ mod tests {
     use super::parse;
 
     #[test]
-    #[ignore = "open fault: a time with +01:00 is taken"]
     fn forms_of_the_standard() {
         assert_eq!(parse("2000-01-01"), Ok(0));
         assert_eq!(parse("2000-01-02T12:00:00"), Ok(129_600_000_000));

@@ -134,11 +134,16 @@ mod tests {
         }
 
         #[test]
-        #[ignore = "open: some f32 differ in notation, not in value"]
         fn ordinary_numbers_are_as_the_standard_library_writes_them(value in -1e6..1e6f64) {
             prop_assert!(value.abs() < 1e-5 || text64(value) == value.to_string());
             let narrow = value as f32;
-            prop_assert!(narrow.abs() < 1e-5 || text32(narrow) == narrow.to_string());
+            // where two shortest texts are equally near (192326.125 as .12 or .13), each library has its own rule
+            let (ours, theirs) = (text32(narrow), narrow.to_string());
+            let tie = ours.len() == theirs.len() && ours.parse::<f32>() == Ok(narrow) && {
+                let off = |text: &str| (text.parse::<f64>().expect("a number") - f64::from(narrow)).abs();
+                (off(&ours) - off(&theirs)).abs() <= 1e-9 * narrow.abs() as f64
+            };
+            prop_assert!(narrow.abs() < 1e-5 || ours == theirs || tie, "{} {}", ours, theirs);
         }
     }
 }

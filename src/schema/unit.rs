@@ -84,12 +84,23 @@ impl<'a> Parser<'a> {
         if self.eat("**") {
             let bracket = self.eat("(");
             self.eat("-");
-            let digits = self.take(|c| c.is_ascii_digit() || c == '.' || (bracket && c == '/'));
-            if digits.is_empty() || (bracket && !self.eat(")")) {
+            let number = self.number() && (!bracket || !self.eat("/") || self.number());
+            if !number || (bracket && !self.eat(")")) {
                 return Err("a power in a VOUnit is written `**2`, `**-1` or `**(1/2)`".into());
             }
         }
         Ok(())
+    }
+
+    /// `2` or `1.5`; a point that no digit follows joins the next unit, as in `mas**2.yr`. False if there is no digit.
+    fn number(&mut self) -> bool {
+        let whole = !self.take(|c| c.is_ascii_digit()).is_empty();
+        let fraction = self.rest.strip_prefix('.').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        if whole && fraction {
+            self.eat(".");
+            self.take(|c| c.is_ascii_digit());
+        }
+        whole
     }
 
     fn atom(&mut self) -> Result<(), String> {
@@ -117,9 +128,22 @@ mod tests {
 
     #[test]
     fn units_of_the_standard_pass() {
-        for unit in
-            ["", "deg", "mag", "ct", "pix", "km.s**-1", "erg/s", "10**-3mag", "m**(1/2)", "sqrt(Hz)", "mJy/beam", "mas.yr**-1", "MiB"]
-        {
+        for unit in [
+            "",
+            "deg",
+            "mag",
+            "ct",
+            "pix",
+            "km.s**-1",
+            "erg/s",
+            "10**-3mag",
+            "m**(1/2)",
+            "sqrt(Hz)",
+            "mJy/beam",
+            "mas.yr**-1",
+            "mas**2.yr**-2",
+            "MiB",
+        ] {
             assert_eq!(check(unit), Ok(()), "{unit}");
         }
     }
