@@ -134,9 +134,9 @@ pub enum Rule {
 /// Longest name of a task, event, role: they become parts of paths and URLs.
 const NAME_MAX: usize = 80;
 const TOP_KEYS: [&str; 7] = ["description", "group", "events", "params", "pools", "task", "barrier"];
-const TASK_KEYS: [&str; 18] = [
-    "name", "on", "argv", "stage", "env", "emits", "then", "class", "pool", "priority", "cpu", "mem", "disk", "timeout", "retries",
-    "backoff", "fatal", "inputs",
+const TASK_KEYS: [&str; 17] = [
+    "name", "on", "argv", "env", "emits", "then", "class", "pool", "priority", "cpu", "mem", "disk", "timeout", "retries", "backoff",
+    "fatal", "inputs",
 ];
 const BARRIER_KEYS: [&str; 7] = ["name", "over", "opened_by", "key", "emit", "policy", "deadline"];
 
@@ -428,21 +428,10 @@ fn check_glob(reader: &mut Reader<'_>, pattern: Option<&Text>) {
     }
 }
 
-/// `argv`, or `stage` with what is built in.
+/// `argv`: the program and its arguments.
 fn argv(reader: &mut Reader<'_>, table: &DeTable<'_>, at: Range<usize>, inputs: &[Input], references: &mut References) -> Vec<String> {
     let roles: Vec<String> = inputs.iter().map(|input| input.role.clone()).collect();
-    let texts = match reader.text(table, "stage") {
-        Some(stage) if get(table, "argv").is_none() => {
-            check_name(reader, "stage", &stage);
-            let head = ["{brickyard}", "stage"].map(|text| Spanned::new(stage.span(), text.to_owned()));
-            head.into_iter().chain([stage]).collect()
-        }
-        Some(stage) => {
-            reader.fault(stage.span(), "`stage` (built in) or `argv` (a program), not both");
-            Vec::new()
-        }
-        None => reader.texts(table, "argv"),
-    };
+    let texts = reader.texts(table, "argv");
     if texts.is_empty() {
         reader.fault(at, "`argv` is missing: the program and its arguments, [\"prog\", \"{in:raw}\"]");
     }

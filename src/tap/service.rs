@@ -53,6 +53,12 @@ impl Service {
         let published = published::publish(&mut connection, &catalogs, &options.publish).await?;
         limit_reader(&connection, &options).await?;
         let reader = db::connect::reader(&place.db, &connection, &settings(&options, options.sync_limit_s)).await?;
+        let user: String =
+            reader.query_one(include_str!("../../sql/tap/reading_user.sql"), &[]).await.map_err(db::Error::from)?.get("name");
+        if user != db::cluster::READER {
+            let remedy = "CREATE ROLE brickyard_read; GRANT brickyard_read TO the user of --database-url";
+            tracing::warn!(%user, remedy, "queries run as a user who may be able to read more than is published");
+        }
         let readers = db::pool::pool(reader, options.connections.max(1)).await?;
         let for_jobs = db::connect::reader(&place.db, &connection, &settings(&options, options.async_limit_s)).await?;
         let job_readers = db::pool::pool(for_jobs, JOB_SESSIONS).await?;
