@@ -988,7 +988,7 @@ fn duplicated_delayed_and_reordered_reports_change_nothing() {
         books.emit(run, &events).await.unwrap();
         let mut dice = Dice(42);
         // (worker, job, attempt): reports that are under way, and old ones that come again
-        let (mut under_way, mut old): (Vec<(i64, i64, i32)>, Vec<(i64, i64, i32)>) = (Vec::new(), Vec::new());
+        let [mut under_way, mut old] = [const { Vec::<(i64, i64, i32)>::new() }; 2];
         loop {
             let w = workers[dice.roll(3) as usize];
             let claimed = books.claim(w, Free { jobs: 1 + dice.roll(20) as i32, ..ALL_FREE }, 60).await.unwrap();

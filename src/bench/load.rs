@@ -18,7 +18,7 @@
 
 use super::Error;
 use super::machine;
-use super::measure::{Figure, Goal, median, ratios};
+use super::measure::{Figure, Goal, Sheet, median, ratios};
 use crate::db::{self, Connection};
 use crate::explore::{Cone, TableName};
 use crate::schema::{Catalog, IndexKey, Table, ddl};
@@ -51,8 +51,7 @@ struct Bench<'a> {
     phot_mod: Table,
     phot_meas: Table,
     sizes: Sizes,
-    figures: Vec<Figure>,
-    say: &'a (dyn Fn(String) + Sync),
+    sheet: Sheet<'a>,
 }
 
 /// One run of the loader.
@@ -91,11 +90,10 @@ pub async fn run(options: &Options, say: &(dyn Fn(String) + Sync)) -> Result<Vec
         connection,
         postmaster: server.pid as u32,
         sizes,
-        figures: Vec::new(),
-        say,
+        sheet: Sheet { only: &options.only, say, figures: Vec::new() },
     };
     let done = bench.groups().await;
-    let figures = std::mem::take(&mut bench.figures);
+    let figures = std::mem::take(&mut bench.sheet.figures);
     drop(bench);
     db::cluster::stop(&options.db).await?;
     done.map(|()| figures)
@@ -103,56 +101,43 @@ pub async fn run(options: &Options, say: &(dyn Fn(String) + Sync)) -> Result<Vec
 
 impl Bench<'_> {
     async fn groups(&mut self) -> Result<(), Error> {
-        if self.wanted("ids") {
+        if self.sheet.wanted("ids") {
             self.ids();
         }
-        if self.wanted("mod") {
+        if self.sheet.wanted("mod") {
             self.against_copy("phot_mod").await?;
         }
-        if self.wanted("meas") {
+        if self.sheet.wanted("meas") {
             self.against_copy("phot_meas").await?;
         }
-        if self.wanted("recipe") {
+        if self.sheet.wanted("recipe") {
             self.against_recipe("phot_mod", 0.60).await?;
             self.against_recipe("phot_meas", 0.45).await?;
         }
-        if self.wanted("python") {
+        if self.sheet.wanted("python") {
             self.against_python().await?;
         }
-        if self.wanted("index") {
+        if self.sheet.wanted("index") {
             self.indices("phot_mod").await?;
             self.indices("phot_meas").await?;
         }
-        if self.wanted("cones") {
+        if self.sheet.wanted("cones") {
             let stars = self.sizes.stars;
             self.reload(stars).await?;
             self.cones(stars).await?;
         }
-        if self.wanted("map") {
+        if self.sheet.wanted("map") {
             self.map().await?;
         }
-        if self.wanted("scale") {
+        if self.sheet.wanted("scale") {
             self.scale().await?;
         }
-        if self.wanted("cones") {
+        if self.sheet.wanted("cones") {
             let many = self.sizes.many;
             self.reload(many).await?;
             self.cones(many).await?;
         }
         Ok(())
-    }
-
-    fn wanted(&self, group: &str) -> bool {
-        let wanted = self.options.only.is_empty() || self.options.only.iter().any(|g| g == group);
-        if wanted {
-            (self.say)(format!("measuring: {group}"));
-        }
-        wanted
-    }
-
-    fn add(&mut self, figure: Figure) {
-        (self.say)(format!("  {}: {:.3} {} ({})", figure.name, figure.value, figure.unit, figure.goal));
-        self.figures.push(figure);
     }
 
     fn table(&self, name: &str) -> &Table {
@@ -186,7 +171,7 @@ impl Bench<'_> {
     fn ids(&mut self) {
         let n = if self.options.quick { 300_000 } else { 3_000_000 };
         let runs: Vec<f64> = (0..self.options.runs).map(|_| sky::index::measure(n) / 1e6).collect();
-        self.add(Figure::of("htm9 + pix256 + pix4096 + ipix, random positions, one core", &runs, "million/s", Goal::AtLeast(3.0)));
+        self.sheet.add(Figure::of("htm9 + pix256 + pix4096 + ipix, random positions, one core", &runs, "million/s", Goal::AtLeast(3.0)));
     }
 
     /// The FITS files that feed a table, written once and kept.
@@ -199,7 +184,7 @@ impl Bench<'_> {
         let out = self.dir().join(format!("{table}-{objects}-{}", bricks.len()));
         let done = out.join("done");
         if !done.exists() {
-            (self.say)(format!("  writing a synthetic file of {objects} objects for {table}"));
+            (self.sheet.say)(format!("  writing a synthetic file of {objects} objects for {table}"));
             let mut options = simulate::Options::new(&out);
             options.objects = objects;
             options.bricks = bricks;
@@ -285,22 +270,22 @@ impl Bench<'_> {
         let copy_cpu: Vec<f64> = copies.iter().map(|c| c.cpu_s).collect();
         let (loader, server) = (of(|l| l.loader_cpu_s), of(|l| l.server_cpu_s));
         let both = of(|l| l.loader_cpu_s + l.server_cpu_s);
-        self.add(Figure::of(
+        self.sheet.add(Figure::of(
             format!("{name}: FITS to clustered table, wall over server-side COPY"),
             &ratios(&walls, &copy_walls),
             "",
             Goal::AtMost(1.15),
         ));
-        self.add(Figure::of(format!("{name}: loader CPU over server CPU"), &ratios(&loader, &server), "", Goal::AtMost(0.25)));
-        self.add(Figure::of(
+        self.sheet.add(Figure::of(format!("{name}: loader CPU over server CPU"), &ratios(&loader, &server), "", Goal::AtMost(0.25)));
+        self.sheet.add(Figure::of(
             format!("{name}: loader + server CPU over server CPU of COPY"),
             &ratios(&both, &copy_cpu),
             "",
             Goal::AtMost(1.3),
         ));
-        self.add(Figure::of(format!("{name}: loader memory"), &of(|l| l.peak_mib), "MiB", Goal::AtMost(600.0)));
-        self.add(Figure::of(format!("{name}: loading rate"), &of(|l| l.rows / l.wall_s / 1e3), "k rows/s", Goal::Shown));
-        self.add(Figure::of(format!("{name}: server-side COPY"), &copy_walls, "s", Goal::Shown));
+        self.sheet.add(Figure::of(format!("{name}: loader memory"), &of(|l| l.peak_mib), "MiB", Goal::AtMost(600.0)));
+        self.sheet.add(Figure::of(format!("{name}: loading rate"), &of(|l| l.rows / l.wall_s / 1e3), "k rows/s", Goal::Shown));
+        self.sheet.add(Figure::of(format!("{name}: server-side COPY"), &copy_walls, "s", Goal::Shown));
         Ok(())
     }
 
@@ -334,20 +319,20 @@ impl Bench<'_> {
             theirs.push(self.cost_of(&recipe).await?.cpu_s);
         }
         self.sql("DROP TABLE public.bench_recipe").await?;
-        self.add(Figure::of(
+        self.sheet.add(Figure::of(
             format!("{name}: clustered with Q3C index, CPU over COPY, index, CLUSTER"),
             &ratios(&ours, &theirs),
             "",
             Goal::AtMost(goal),
         ));
-        self.add(Figure::of(format!("{name}: that recipe's CPU"), &theirs, "s", Goal::Shown));
+        self.sheet.add(Figure::of(format!("{name}: that recipe's CPU"), &theirs, "s", Goal::Shown));
         Ok(())
     }
 
     /// astropy and psycopg 3, row by row.
     async fn against_python(&mut self) -> Result<(), Error> {
         let Some(python) = self.options.python.clone() else {
-            (self.say)("  SKIPPED: no Python with astropy and psycopg (./run bench makes one; or set BRICKYARD_TEST_PYTHON)".into());
+            (self.sheet.say)("  SKIPPED: no Python with astropy and psycopg (./run bench makes one; or set BRICKYARD_TEST_PYTHON)".into());
             return Ok(());
         };
         let files = self.files("phot_mod", self.sizes.stars)?;
@@ -371,8 +356,13 @@ impl Bench<'_> {
                 return Err(Error::Child { command: "python".into(), output: String::from_utf8_lossy(&output.stderr).into_owned() });
             }
         }
-        self.add(Figure::of("phot_mod: astropy + psycopg 3 binary COPY, wall over ours", &ratios(&theirs, &ours), "", Goal::AtLeast(3.5)));
-        self.add(Figure::of("phot_mod: astropy + psycopg 3 binary COPY", &theirs, "s", Goal::Shown));
+        self.sheet.add(Figure::of(
+            "phot_mod: astropy + psycopg 3 binary COPY, wall over ours",
+            &ratios(&theirs, &ours),
+            "",
+            Goal::AtLeast(3.5),
+        ));
+        self.sheet.add(Figure::of("phot_mod: astropy + psycopg 3 binary COPY", &theirs, "s", Goal::Shown));
         Ok(())
     }
 
@@ -405,19 +395,19 @@ impl Bench<'_> {
             ours.push(started.elapsed().as_secs_f64());
         }
         let count = builds.len();
-        self.add(Figure::of(
+        self.sheet.add(Figure::of(
             format!("{name}: all {count} indices, wall over one after another in one session"),
             &ratios(&ours, &alone),
             "",
             Goal::AtMost(0.72),
         ));
-        self.add(Figure::of(
+        self.sheet.add(Figure::of(
             format!("{name}: the same over one session with 2 parallel workers per build"),
             &ratios(&ours, &parallel),
             "",
             Goal::Shown,
         ));
-        self.add(Figure::of(format!("{name}: all {count} indices"), &ours, "s", Goal::Shown));
+        self.sheet.add(Figure::of(format!("{name}: all {count} indices"), &ours, "s", Goal::Shown));
         Ok(())
     }
 
@@ -462,9 +452,9 @@ impl Bench<'_> {
         let rate = |l: &Load| l.rows / l.wall_s;
         rates.extend(small.iter().map(|l| rate(&large) / rate(l)));
         let rates = [median(&rates)];
-        self.add(Figure::of(format!("rows/s at {many} rows over rows/s at {few}"), &rates, "", Goal::AtLeast(0.95)));
-        self.add(Figure::of(format!("loader memory at {many} rows"), &[large.peak_mib], "MiB", Goal::AtMost(600.0)));
-        self.add(Figure::of(format!("loading rate at {many} rows"), &[rate(&large) / 1e3], "k rows/s", Goal::Shown));
+        self.sheet.add(Figure::of(format!("rows/s at {many} rows over rows/s at {few}"), &rates, "", Goal::AtLeast(0.95)));
+        self.sheet.add(Figure::of(format!("loader memory at {many} rows"), &[large.peak_mib], "MiB", Goal::AtMost(600.0)));
+        self.sheet.add(Figure::of(format!("loading rate at {many} rows"), &[rate(&large) / 1e3], "k rows/s", Goal::Shown));
         Ok(())
     }
 
@@ -488,8 +478,8 @@ impl Bench<'_> {
                 theirs.push(self.explain_ms(&usual).await?);
             }
             let name = format!("cone of {radius_arcsec} arcsec at {rows} rows: merged ranges over q3c_radial_query");
-            self.add(Figure::of(name, &ratios(&ours, &theirs), "", Goal::AtMost(goal)));
-            self.add(Figure::of(format!("cone of {radius_arcsec} arcsec at {rows} rows"), &ours, "ms", Goal::Shown));
+            self.sheet.add(Figure::of(name, &ratios(&ours, &theirs), "", Goal::AtMost(goal)));
+            self.sheet.add(Figure::of(format!("cone of {radius_arcsec} arcsec at {rows} rows"), &ours, "ms", Goal::Shown));
         }
         Ok(())
     }
@@ -516,8 +506,8 @@ impl Bench<'_> {
         }
         // the first of each warms
         let rate = |walls: &[f64]| walls[1..].iter().map(|w| mib / w).collect::<Vec<f64>>();
-        self.add(Figure::of(format!("HEALPix count map over {stars} rows"), &rate(&maps), "MiB/s", Goal::Shown));
-        self.add(Figure::of("sequential scan", &rate(&scans), "MiB/s", Goal::Shown));
+        self.sheet.add(Figure::of(format!("HEALPix count map over {stars} rows"), &rate(&maps), "MiB/s", Goal::Shown));
+        self.sheet.add(Figure::of("sequential scan", &rate(&scans), "MiB/s", Goal::Shown));
         Ok(())
     }
 }

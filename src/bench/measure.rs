@@ -61,6 +61,30 @@ impl Figure {
     }
 }
 
+/// The sheet that a bench fills: figures of the groups asked for, each told as it comes.
+pub struct Sheet<'a> {
+    /// Groups to measure, all if empty.
+    pub only: &'a [String],
+    pub say: &'a (dyn Fn(String) + Sync),
+    pub figures: Vec<Figure>,
+}
+
+impl Sheet<'_> {
+    /// Is this group asked for? Tells that it begins.
+    pub fn wanted(&self, group: &str) -> bool {
+        let wanted = self.only.is_empty() || self.only.iter().any(|g| g == group);
+        if wanted {
+            (self.say)(format!("measuring: {group}"));
+        }
+        wanted
+    }
+
+    pub fn add(&mut self, figure: Figure) {
+        (self.say)(format!("  {}: {:.3} {} ({})", figure.name, figure.value, figure.unit, figure.goal));
+        self.figures.push(figure);
+    }
+}
+
 pub fn median(runs: &[f64]) -> f64 {
     quantile(runs, 0.5)
 }

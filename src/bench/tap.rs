@@ -5,7 +5,7 @@
 //! STDOUT"` into /dev/null, cones in turn with the same cone by `q3c_radial_query` as a simple query on an open session.
 
 use super::http::{Answer, Client, Request};
-use super::measure::{Figure, Goal, median, quantile, ratios};
+use super::measure::{Figure, Goal, Sheet, median, quantile, ratios};
 use super::{Error, machine};
 use crate::db::{self, Connection};
 use crate::{adql, simulate};
@@ -38,8 +38,7 @@ struct Bench<'a> {
     connection: Connection,
     service: Service,
     stars: u64,
-    figures: Vec<Figure>,
-    say: &'a (dyn Fn(String) + Sync),
+    sheet: Sheet<'a>,
 }
 
 /// The service under test, stopped when dropped.
@@ -64,9 +63,9 @@ pub async fn run(options: &Options, say: &(dyn Fn(String) + Sync)) -> Result<Vec
     let stars = if options.quick { 200_000 } else { 2_000_000 };
     load(options, &connection, stars, say).await?;
     let service = Service::start(options)?;
-    let mut bench = Bench { options, connection, service, stars, figures: Vec::new(), say };
+    let mut bench = Bench { options, connection, service, stars, sheet: Sheet { only: &options.only, say, figures: Vec::new() } };
     let done = bench.groups().await;
-    let figures = std::mem::take(&mut bench.figures);
+    let figures = std::mem::take(&mut bench.sheet.figures);
     drop(bench);
     db::cluster::stop(&options.db).await?;
     done.map(|()| figures)
@@ -158,38 +157,25 @@ fn form(query: &str, format: &str, maxrec: u64) -> String {
 
 impl Bench<'_> {
     async fn groups(&mut self) -> Result<(), Error> {
-        if self.wanted("stream") {
+        if self.sheet.wanted("stream") {
             self.streams()?;
         }
-        if self.wanted("memory") {
+        if self.sheet.wanted("memory") {
             self.memory()?;
         }
-        if self.wanted("cone") {
+        if self.sheet.wanted("cone") {
             self.cones().await?;
         }
-        if self.wanted("async") {
+        if self.sheet.wanted("async") {
             self.jobs()?;
         }
-        if self.wanted("upload") {
+        if self.sheet.wanted("upload") {
             self.upload().await?;
         }
-        if self.wanted("adql") {
+        if self.sheet.wanted("adql") {
             self.translation()?;
         }
         Ok(())
-    }
-
-    fn wanted(&self, group: &str) -> bool {
-        let wanted = self.options.only.is_empty() || self.options.only.iter().any(|g| g == group);
-        if wanted {
-            (self.say)(format!("measuring: {group}"));
-        }
-        wanted
-    }
-
-    fn add(&mut self, figure: Figure) {
-        (self.say)(format!("  {}: {:.3} {} ({})", figure.name, figure.value, figure.unit, figure.goal));
-        self.figures.push(figure);
     }
 
     /// Rows of a stream.
@@ -223,15 +209,15 @@ impl Bench<'_> {
                 theirs.push(self.psql_copy(&sql, copied)?);
             }
             let copy = copied.to_uppercase();
-            self.add(Figure::of(
+            self.sheet.add(Figure::of(
                 format!("{rows} rows x 35 columns, sync {name}: wall over psql COPY {copy}"),
                 &ratios(&ours, &theirs),
                 "",
                 Goal::AtMost(goal),
             ));
-            self.add(Figure::of(format!("{name}: first byte"), &firsts, "ms", Goal::AtMost(50.0)));
-            self.add(Figure::of(format!("{name}: wall"), &ours, "s", Goal::Shown));
-            self.add(Figure::of(format!("{name}: rate"), &mib_per_s, "MiB/s", Goal::Shown));
+            self.sheet.add(Figure::of(format!("{name}: first byte"), &firsts, "ms", Goal::AtMost(50.0)));
+            self.sheet.add(Figure::of(format!("{name}: wall"), &ours, "s", Goal::Shown));
+            self.sheet.add(Figure::of(format!("{name}: rate"), &mib_per_s, "MiB/s", Goal::Shown));
         }
         Ok(())
     }
@@ -271,7 +257,12 @@ impl Bench<'_> {
             }
             Ok(peak)
         })?;
-        self.add(Figure::of("ten such queries at once (all formats): growth of the service", &[peak - before], "MiB", Goal::AtMost(200.0)));
+        self.sheet.add(Figure::of(
+            "ten such queries at once (all formats): growth of the service",
+            &[peak - before],
+            "MiB",
+            Goal::AtMost(200.0),
+        ));
         let many = rows * 10;
         let (before, _) = self.service.memory_mib();
         let columns = COLUMNS.split(", ").map(|column| format!("m.{}", column.trim())).collect::<Vec<_>>().join(", ");
@@ -289,7 +280,7 @@ impl Bench<'_> {
             (stream.join(), peak)
         });
         answer.map_err(|_| Error::Setup("a client thread fell".into()))??;
-        self.add(Figure::of(format!("{many} rows: growth of the service"), &[peak - before], "MiB", Goal::AtMost(200.0)));
+        self.sheet.add(Figure::of(format!("{many} rows: growth of the service"), &[peak - before], "MiB", Goal::AtMost(200.0)));
         Ok(())
     }
 
@@ -313,21 +304,26 @@ impl Bench<'_> {
             }
         }
         let p50 = median(&theirs);
-        self.add(Figure::of(format!("cone of ~{CONE_ROWS} rows by q3c_radial_query on an open session, p50"), &[p50], "ms", Goal::Shown));
+        self.sheet.add(Figure::of(
+            format!("cone of ~{CONE_ROWS} rows by q3c_radial_query on an open session, p50"),
+            &[p50],
+            "ms",
+            Goal::Shown,
+        ));
         for (name, times) in [("TAP sync", &tap), ("SCS", &scs)] {
-            self.add(Figure::of(
+            self.sheet.add(Figure::of(
                 format!("the same by {name}, whole request: p50 over that"),
                 &[median(times) / p50],
                 "",
                 Goal::AtMost(0.5),
             ));
-            self.add(Figure::of(format!("{name}: p50"), &[median(times)], "ms", Goal::AtMost(3.0)));
-            self.add(Figure::of(format!("{name}: p99"), &[quantile(times, 0.99)], "ms", Goal::Shown));
+            self.sheet.add(Figure::of(format!("{name}: p50"), &[median(times)], "ms", Goal::AtMost(3.0)));
+            self.sheet.add(Figure::of(format!("{name}: p99"), &[quantile(times, 0.99)], "ms", Goal::Shown));
         }
         let (times, wall_s) = self.crowd(&positions, radius_deg, 8)?;
-        self.add(Figure::of("TAP sync, 8 clients: p50", &[median(&times)], "ms", Goal::Shown));
-        self.add(Figure::of("TAP sync, 8 clients: p99", &[quantile(&times, 0.99)], "ms", Goal::Shown));
-        self.add(Figure::of("TAP sync, 8 clients: requests/s", &[times.len() as f64 / wall_s], "/s", Goal::Shown));
+        self.sheet.add(Figure::of("TAP sync, 8 clients: p50", &[median(&times)], "ms", Goal::Shown));
+        self.sheet.add(Figure::of("TAP sync, 8 clients: p99", &[quantile(&times, 0.99)], "ms", Goal::Shown));
+        self.sheet.add(Figure::of("TAP sync, 8 clients: requests/s", &[times.len() as f64 / wall_s], "/s", Goal::Shown));
         Ok(())
     }
 
@@ -402,7 +398,7 @@ impl Bench<'_> {
             times.push(started.elapsed().as_secs_f64() * 1e3);
             client.ask(Request::form(&job, "ACTION=DELETE"))?;
         }
-        self.add(Figure::of("async TOP 10: create, run, result", &times, "ms", Goal::AtMost(50.0)));
+        self.sheet.add(Figure::of("async TOP 10: create, run, result", &times, "ms", Goal::AtMost(50.0)));
         Ok(())
     }
 
@@ -442,7 +438,7 @@ impl Bench<'_> {
             times.push(self.service.client()?.ask(request)?.total_s);
         }
         let name = format!("upload of {n} positions, matched within 1 arcsec against {} rows", self.stars);
-        self.add(Figure::of(name, &times, "s", Goal::AtMost(3.0)));
+        self.sheet.add(Figure::of(name, &times, "s", Goal::AtMost(3.0)));
         Ok(())
     }
 
@@ -471,7 +467,12 @@ impl Bench<'_> {
             means.push(started.elapsed().as_secs_f64() * 1e3 / queries.len().max(1) as f64);
         }
         let whose = if self.options.queries.is_some() { "the gold sample's" } else { "the examples'" };
-        self.add(Figure::of(format!("parse + translate, mean of {whose} {} queries", queries.len()), &means, "ms", Goal::AtMost(0.1)));
+        self.sheet.add(Figure::of(
+            format!("parse + translate, mean of {whose} {} queries", queries.len()),
+            &means,
+            "ms",
+            Goal::AtMost(0.1),
+        ));
         for (n, goal) in [(5_000, Goal::AtMost(20.0)), (100_000, Goal::Shown)] {
             let list = (0..n).map(|i| format!("'PHAT_{i}'")).collect::<Vec<_>>().join(", ");
             let query = format!("SELECT objid, ra, dec FROM phat_v2.phot_mod WHERE objid IN ({list})");
@@ -481,7 +482,7 @@ impl Bench<'_> {
                 adql::translate(&query, &catalogue, &options).map_err(|error| Error::Setup(error.message))?;
                 times.push(started.elapsed().as_secs_f64() * 1e3);
             }
-            self.add(Figure::of(format!("parse + translate, IN list of {n}"), &times, "ms", goal));
+            self.sheet.add(Figure::of(format!("parse + translate, IN list of {n}"), &times, "ms", goal));
         }
         Ok(())
     }
