@@ -56,7 +56,7 @@ impl Service {
         let user: String =
             reader.query_one(include_str!("../../sql/tap/reading_user.sql"), &[]).await.map_err(db::Error::from)?.get("name");
         if user != db::cluster::READER {
-            let remedy = "CREATE ROLE brickyard_read; GRANT brickyard_read TO the user of --database-url";
+            let remedy = "make the role brickyard_read and grant it to the user of --database-url";
             tracing::warn!(%user, remedy, "queries run as a user who may be able to read more than is published");
         }
         let readers = db::pool::pool(reader, options.connections.max(1)).await?;
