@@ -1,7 +1,8 @@
 //! A named pipe from which the embedded server reads a COPY.
 //!
 //! `COPY ... FROM STDIN` passes the client library, the socket, and the server's message buffer of 8 KiB; from a pipe
-//! the server reads 64 KiB at a time into the buffer that it parses, as from a file.
+//! the server reads 64 KiB at a time into the buffer that it parses, as from a file. Linux does not even copy the rows
+//! into the pipe: it lends our memory to it ([`Feed::give`]), and the server's read is the only copy.
 //!
 //! Pipes lie in `<data_dir>/pg/feed/`, a folder of mode 0700 of the server's account, so that nobody else writes into
 //! one or reads it. We hold both ends, and therefore never wait for the server to open its own; the end of our process
@@ -12,8 +13,10 @@
 
 use super::account::Account;
 use super::{Error, pidfile};
+use bytes::Bytes;
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -43,6 +46,10 @@ pub struct Feed {
     path: PathBuf,
     pipe: File,
     full: Duration,
+    /// Bytes that the pipe has got.
+    given: u64,
+    /// What the pipe may still refer to, each with the number of the byte after its last.
+    lent: VecDeque<(u64, Bytes)>,
     over: Over,
     finished: bool,
 }
@@ -80,7 +87,7 @@ impl Feeds {
         let pipe = open(&path, OFlags::RDWR).map_err(Error::io("open the pipe", &path))?;
         let full = if hold(&pipe, PIPE_BYTES) { FULL } else { SHORT };
         let over = Over::default();
-        Ok((Feed { path, pipe, full, over: over.clone(), finished: false }, Reading(over)))
+        Ok((Feed { path, pipe, full, given: 0, lent: VecDeque::new(), over: over.clone(), finished: false }, Reading(over)))
     }
 
     /// Gives a path in the account's folder to the account; a link that it laid there is not followed.
@@ -127,6 +134,24 @@ fn hold(_pipe: &File, _bytes: usize) -> bool {
     false
 }
 
+/// Puts bytes into the pipe without copying them: its pages are ours. They must stay as they are until they are read.
+#[cfg(target_os = "linux")]
+fn lend(pipe: &File, bytes: &[u8]) -> rustix::io::Result<usize> {
+    use rustix::pipe::{IoSliceRaw, SpliceFlags, vmsplice};
+    // SAFETY: the slice is readable memory, and we do not give its pages away (`GIFT`)
+    let lent = unsafe { vmsplice(pipe, &[IoSliceRaw::from_slice(bytes)], SpliceFlags::NONBLOCK) };
+    match lent {
+        // a sandbox or an emulator without it
+        Err(Errno::NOSYS | Errno::PERM) => rustix::io::write(pipe, bytes),
+        lent => lent,
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn lend(pipe: &File, bytes: &[u8]) -> rustix::io::Result<usize> {
+    rustix::io::write(pipe, bytes)
+}
+
 impl Feed {
     /// The name that the server opens.
     pub fn path(&self) -> &Path {
@@ -134,13 +159,31 @@ impl Feed {
     }
 
     /// Writes all of `bytes`; false if the COPY is over before.
-    pub fn put(&mut self, mut bytes: &[u8]) -> io::Result<bool> {
+    pub fn put(&mut self, bytes: &[u8]) -> io::Result<bool> {
+        self.fill(bytes, |pipe, rest| rustix::io::write(pipe, rest))
+    }
+
+    /// Gives all of `bytes`; false if the COPY is over before. They are let go when the server has taken them.
+    pub fn give(&mut self, bytes: Bytes) -> io::Result<bool> {
+        let unread = rustix::io::ioctl_fionread(&self.pipe)?;
+        while self.lent.front().is_some_and(|(end, _)| end + unread <= self.given) {
+            self.lent.pop_front();
+        }
+        let taken = self.fill(&bytes, lend);
+        self.lent.push_back((self.given, bytes));
+        taken
+    }
+
+    fn fill(&mut self, mut bytes: &[u8], way: fn(&File, &[u8]) -> rustix::io::Result<usize>) -> io::Result<bool> {
         while !bytes.is_empty() {
             if self.is_over() {
                 return Ok(false);
             }
-            match rustix::io::write(&self.pipe, bytes) {
-                Ok(n) => bytes = &bytes[n..],
+            match way(&self.pipe, bytes) {
+                Ok(n) => {
+                    bytes = &bytes[n..];
+                    self.given += n as u64;
+                }
                 Err(Errno::AGAIN) => std::thread::sleep(self.full),
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno.into()),
@@ -204,6 +247,30 @@ mod tests {
         feed.finish().expect("it is taken");
         assert_eq!(reader.join().expect("no panic"), wanted);
         assert_eq!(std::fs::read_dir(dir.path().join("feed")).expect("the folder").count(), 0);
+    }
+
+    #[test]
+    fn what_is_given_comes_unchanged_though_its_memory_is_used_again() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (mut feed, reading) = feeds(dir.path()).make().expect("a pipe");
+        let path = feed.path().to_owned();
+        let reader = std::thread::spawn(move || {
+            let mut found = Vec::new();
+            File::open(path).and_then(|mut f| f.read_to_end(&mut found)).expect("it reads");
+            drop(reading);
+            found
+        });
+        let mut wanted = Vec::new();
+        for number in 0..200_u8 {
+            // what was let go is the next one's memory
+            let chunk = vec![number; 40_000 + 7 * usize::from(number)];
+            wanted.extend_from_slice(&chunk);
+            assert!(feed.give(chunk.into()).expect("it takes all"));
+            // the pipe holds 1 MiB: what lies further back has come home
+            assert!(feed.lent.len() <= 30, "{} chunks are lent", feed.lent.len());
+        }
+        feed.finish().expect("it is taken");
+        assert!(reader.join().expect("no panic") == wanted);
     }
 
     #[test]

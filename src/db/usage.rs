@@ -25,10 +25,21 @@ pub fn memory_bytes() -> u64 {
 
 /// CPU seconds of a server: its postmaster, the children that it has reaped, and the living ones.
 pub fn server_cpu_s(postmaster: u32) -> f64 {
-    let own = stat(&postmaster.to_string()).map_or(0.0, |s| s.own_s + s.reaped_s);
+    let own = || stat(&postmaster.to_string()).map_or((0.0, 0.0), |s| (s.own_s, s.reaped_s));
+    loop {
+        let (own_s, reaped_s) = own();
+        let children_s = children_cpu_s(postmaster);
+        // a child that was reaped in between is in neither number
+        if own().1 == reaped_s {
+            return own_s + reaped_s + children_s;
+        }
+    }
+}
+
+fn children_cpu_s(parent: u32) -> f64 {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let names = processes.filter_map(|e| e.file_name().into_string().ok()).filter(|name| name.bytes().all(|b| b.is_ascii_digit()));
-    own + names.filter_map(|name| stat(&name)).filter(|s| s.parent == postmaster).map(|s| s.own_s).sum::<f64>()
+    names.filter_map(|name| stat(&name)).filter(|s| s.parent == parent).map(|s| s.own_s).sum()
 }
 
 struct Stat {

@@ -599,16 +599,10 @@ impl Out {
     }
 
     fn send(&mut self) -> std::io::Result<bool> {
+        let full = self.pool.send(std::mem::replace(&mut self.chunk, self.pool.chunk()));
         match &mut self.outlet {
-            Outlet::Session(sender) => {
-                let full = std::mem::replace(&mut self.chunk, self.pool.chunk());
-                Ok(sender.blocking_send(self.pool.send(full)).is_ok())
-            }
-            Outlet::Pipe(feed) => {
-                let taken = feed.put(self.chunk.since(0))?;
-                self.chunk.truncate(0);
-                Ok(taken)
-            }
+            Outlet::Session(sender) => Ok(sender.blocking_send(full).is_ok()),
+            Outlet::Pipe(feed) => feed.give(full),
         }
     }
 
