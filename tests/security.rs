@@ -96,6 +96,39 @@ fn absurd_numbers_and_sizes_are_refused_or_clamped_quickly() {
     assert!(begun.elapsed() < Duration::from_secs(20));
 }
 
+/// What no text of a database can hold is refused by the reader of the query or of the form, never by the server.
+#[test]
+fn odd_bytes_are_refused_and_odd_characters_are_characters() {
+    for bytes in ["%00", "%C0%AF", "%E6%98", "%ED%A0%80"] {
+        let form = format!("LANG=ADQL&FORMAT=csv&QUERY=SELECT+COUNT(*)+FROM+phat_v2.phot_mod+WHERE+objid='a{bytes}b'");
+        let reply = curl(&["-d", &form, &service().url("/tap/sync")]);
+        assert_eq!(reply.status, 400, "{bytes}: {}", reply.text());
+        assert!(!reply.text().contains("0x00") && !reply.text().contains("encoding \"UTF8\""), "the server's words: {}", reply.text());
+    }
+    for query in [
+        "SELECT '\u{202e}a\u{2066}' AS x FROM phat_v2.phot_mod",
+        "SELECT 'a' AS x /* /* */ FROM phat_v2.phot_mod",
+        "SELECT '/* -- */ $$' AS x FROM phat_v2.phot_mod -- '",
+    ] {
+        assert_eq!(ask_at(service(), query, &["MAXREC=1", "FORMAT=csv"]).status, 200, "{query}");
+    }
+    for query in ["SELECT E'\\x00' AS x FROM phat_v2.phot_mod", "SELECT \u{202e}ra FROM phat_v2.phot_mod"] {
+        assert_eq!(ask_at(service(), query, &[]).status, 400, "{query}");
+    }
+}
+
+#[test]
+fn joins_without_end_are_refused_before_the_planner_sees_them() {
+    let joined = |count: usize| {
+        let tables: Vec<String> = (0..count).map(|i| format!("phat_v2.phot_mod AS t{i}")).collect();
+        format!("SELECT TOP 1 t0.ra FROM {} WHERE t0.ra < -1", tables.join(", "))
+    };
+    let begun = Instant::now();
+    let reply = ask_at(service(), &joined(33), &[]);
+    assert_eq!((reply.status, reply.header("x-error-code").as_deref()), (400, Some("limit-tables")), "{}", reply.text());
+    assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
 #[test]
 fn what_users_write_comes_back_only_escaped() {
     let reply = curl(&[&service().url("/tap/tables/%3Cscript%3Ealert(1)%3C%2Fscript%3E")]);

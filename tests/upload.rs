@@ -239,8 +239,6 @@ async fn stilts_asks_uploads_and_resumes() {
     let out = format!("out={}", path("resumed.csv"));
     run(&stilts, &["tapresume", &format!("joburl={job}"), &out, "ofmt=csv", "delete=now"]);
     assert_eq!(std::fs::read_to_string(path("resumed.csv")).expect("a file").lines().count(), 4);
-    let said = run(&stilts, &["taplint", &tapurl, "stages=UWS UPL", "report=EWF"]);
-    assert!(said.contains("Errors: 0; Warnings: 0"), "{said}");
 }
 
 /// The goal: 100,000 positions against 2 million rows within 1 arcsec in 3 s. Here with fewer rows, to see that it is not a scan.

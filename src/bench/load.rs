@@ -2,7 +2,8 @@
 //!
 //! All of it runs in an embedded cluster of its own (`<data dir>/bench`) on synthetic files kept there. The loader runs
 //! as a process of its own, so that its CPU time and memory are what the system says; the server's CPU time is that
-//! of all its processes. Every pair is measured in turn, A B A B, after a CHECKPOINT, and quoted run by run.
+//! of all its processes. Every pair is measured in turn, A B A B, after a CHECKPOINT, and quoted run by run. There is no
+//! autovacuum, which would clean up after A while B is measured.
 //!
 //! Measured on 2026-11-22 (AMD EPYC, 2 cores, 23.5 GiB, PostgreSQL 15.18; `./run bench load --only GROUP`, 2.0 million
 //! rows of phot_mod, 9.9 million of phot_meas; the goal in brackets): wall over COPY 1.14 and 1.15 (1.15); loader over
@@ -92,6 +93,9 @@ pub async fn run(options: &Options, say: &(dyn Fn(String) + Sync)) -> Result<Vec
         sizes,
         sheet: Sheet { only: &options.only, say, figures: Vec::new() },
     };
+    // it would clean up after one side of a pair while the other is measured
+    bench.sql("ALTER SYSTEM SET autovacuum = off").await?;
+    bench.sql("SELECT pg_reload_conf()").await?;
     let done = bench.groups().await;
     let figures = std::mem::take(&mut bench.sheet.figures);
     drop(bench);

@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Statement};
@@ -26,6 +26,8 @@ pub struct Connection {
     config: Config,
     url: String,
     poisoned: bool,
+    /// When a pool got it back.
+    pub(super) rests_since: Option<Instant>,
     statements: Mutex<HashMap<&'static str, Statement>>,
     feeds: Option<Feeds>,
 }
@@ -130,7 +132,7 @@ async fn open(mut config: Config, url: String) -> Result<Connection, Error> {
     // The driver's error reaches the client as a closed connection; there is nobody else to tell.
     tokio::spawn(async move { drop(driver.await) });
     client.query_one(include_str!("../../sql/db/session.sql"), &[]).await?;
-    Ok(Connection { client, config, url, poisoned: false, statements: Mutex::default(), feeds: None })
+    Ok(Connection { client, config, url, poisoned: false, rests_since: None, statements: Mutex::default(), feeds: None })
 }
 
 /// Refuses a server that is too old, and creates q3c where it is missing.

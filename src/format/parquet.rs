@@ -96,6 +96,7 @@ impl Parquet {
         if writer.in_progress_size() > GROUP_BYTES {
             writer.flush()?;
         }
+        writer.sync()?;
         out.append(writer.inner_mut());
         Ok(())
     }
@@ -119,6 +120,8 @@ impl Encoder for Parquet {
     fn begin(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
         refuse_duplicate_names(&self.columns)?;
         let writer = self.writer.insert(ArrowWriter::try_new(Vec::new(), self.batches.schema.clone(), Some(properties(&self.columns)?))?);
+        // it has a buffer, and the answer begins now
+        writer.sync()?;
         out.append(writer.inner_mut());
         Ok(())
     }

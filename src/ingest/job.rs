@@ -321,7 +321,8 @@ async fn transact(
         let rows = if plan.position.is_some() { prepared.rows_read * plan.programs.len() as u64 } else { plan.programs.len() as u64 };
         progress.tell(Event::Copying { table: table.clone(), rows });
         let known = known_designations(connection, plan, &prepared).await?;
-        let counts = copy_rows(connection, work, which, &prepared, task, known, progress).await?;
+        let before = Before { is_new: begin_anew(connection, &plan.manifest.table).await?, known };
+        let counts = copy_rows(connection, work, which, &prepared, task, before, progress).await?;
         if !work.replaces.is_empty() {
             promote_duplicates(connection, work, plan).await?;
         }
@@ -466,6 +467,36 @@ struct Encoded {
     rejects: Spool,
 }
 
+/// Empties an empty table once more, so that its rows belong to a file made in this transaction: they need no WAL and are
+/// frozen as they come, and what reads them first (index building, statistics) need not mark them. False if the table has
+/// rows, or somebody looks at it.
+async fn begin_anew(connection: &Connection, table: &Table) -> Result<bool, Error> {
+    let name = ddl::qualified(table);
+    let size = connection.query_one(include_str!("../../sql/ingest/table_bytes.sql"), &[&name]).await.map_err(db::Error::from)?;
+    if size.get::<_, i64>(0) > 0 {
+        return Ok(false);
+    }
+    // pages go to disk as they come, not all at the end, where COMMIT would wait for them
+    let truncate = format!(
+        "SAVEPOINT begin_anew; SET LOCAL lock_timeout = '1s'; TRUNCATE {name}; SET LOCAL lock_timeout TO DEFAULT; \
+         SET LOCAL backend_flush_after = '2MB'; RELEASE begin_anew"
+    );
+    if connection.batch_execute(&truncate).await.is_ok() {
+        return Ok(true);
+    }
+    // a reader holds it, or it is not ours to truncate
+    connection.batch_execute("ROLLBACK TO begin_anew; RELEASE begin_anew").await.map_err(db::Error::from)?;
+    Ok(false)
+}
+
+/// What a table is before a file's rows come.
+struct Before {
+    /// Its own file was made in this transaction.
+    is_new: bool,
+    /// Designations that it has already.
+    known: Vec<u64>,
+}
+
 /// COPYs the rows of one table, then what was set aside.
 async fn copy_rows(
     connection: &Connection,
@@ -473,17 +504,17 @@ async fn copy_rows(
     which: usize,
     prepared: &Arc<Prepared>,
     task: &Task,
-    known: Vec<u64>,
+    before: Before,
     progress: &Progress,
 ) -> Result<Counts, Error> {
     let table = &prepared.plans[which].manifest.table;
     let failed = |e| Error::Copy { path: task.path.clone(), table: table.full_name(), source: Box::new(e) };
     let path = task.path.display().to_string();
     let keeps_duplicates = work.duplicates.is_some();
-    let encoder = Encoder { prepared: prepared.clone(), which, path, known, keeps_duplicates, progress: progress.clone() };
+    let encoder = Encoder { prepared: prepared.clone(), which, path, known: before.known, keeps_duplicates, progress: progress.clone() };
     let (outlet, inlet) = ways(connection);
     let encoding = tokio::task::spawn_blocking(move || encoder.run(outlet));
-    let (encoded, copied) = tokio::join!(encoding, inlet.copy(connection, table));
+    let (encoded, copied) = tokio::join!(encoding, inlet.copy(connection, table, before.is_new));
     // the server's refusal comes first: the encoder only saw that nobody took its chunks
     let stored = copied.map_err(failed)?;
     let mut encoded = encoded.map_err(|e| Error::Task(e.to_string()))?.map_err(|source| match source.kind() {
@@ -496,16 +527,16 @@ async fn copy_rows(
         return Err(Error::Task(text));
     }
     if let Some(duplicates) = &work.duplicates {
-        copy_spool(connection, &copy_sql(duplicates, "STDIN"), &mut encoded.duplicates, task, &duplicates.full_name()).await?;
+        copy_spool(connection, &copy_sql(duplicates, "STDIN", false), &mut encoded.duplicates, task, &duplicates.full_name()).await?;
     }
     let rejects = include_str!("../../sql/ingest/copy_reject.sql");
     copy_spool(connection, rejects, &mut encoded.rejects, task, "brickyard.reject").await?;
     Ok(encoded.counts)
 }
 
-fn copy_sql(table: &Table, source: &str) -> String {
+fn copy_sql(table: &Table, source: &str, freeze: bool) -> String {
     let columns: Vec<String> = table.columns.iter().map(|c| ddl::quote(&c.name)).collect();
-    format!("COPY {} ({}) FROM {source} (FORMAT binary)", ddl::qualified(table), columns.join(", "))
+    format!("COPY {} ({}) FROM {source} (FORMAT binary, FREEZE {freeze})", ddl::qualified(table), columns.join(", "))
 }
 
 /// The server's end of the way that rows go.
@@ -531,10 +562,10 @@ fn ways(connection: &Connection) -> (Outlet, Inlet) {
 
 impl Inlet {
     /// COPYs what comes into the table; the rows that the server counted.
-    async fn copy(self, connection: &Connection, table: &Table) -> Result<u64, db::Error> {
+    async fn copy(self, connection: &Connection, table: &Table, freeze: bool) -> Result<u64, db::Error> {
         match self {
-            Inlet::Session(receiver) => copy(connection, &copy_sql(table, "STDIN"), receiver).await,
-            Inlet::Pipe(path, _reading) => Ok(connection.execute(&copy_sql(table, &ddl::literal(&path)), &[]).await?),
+            Inlet::Session(receiver) => copy(connection, &copy_sql(table, "STDIN", freeze), receiver).await,
+            Inlet::Pipe(path, _reading) => Ok(connection.execute(&copy_sql(table, &ddl::literal(&path), freeze), &[]).await?),
         }
     }
 }
