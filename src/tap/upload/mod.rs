@@ -225,17 +225,26 @@ async fn load(client: &Connection, number: usize, name: &str, content: Content, 
     let columns: Vec<String> = table.columns.iter().map(|column| db::ident(&column.name)).collect();
     let copy = format!("COPY {} ({}) FROM STDIN (FORMAT binary)", ddl::qualified(&table), columns.join(", "));
     let rows = db::copy(client, &copy, rows).await.map_err(|error| copying(name, error))?;
+    if let (true, Some(index)) = (rows >= LAID_OUT, table.indexes.first()) {
+        client.batch_execute(&lay_out(&table, index)).await.map_err(|error| copying(name, error.into()))?;
+    }
     for index in &table.indexes {
         client.batch_execute(&ddl::create_index(&table, index)).await.map_err(|error| copying(name, error.into()))?;
-    }
-    if let (true, Some(index)) = (rows >= LAID_OUT, table.indexes.first()) {
-        let cluster = format!("CLUSTER {} USING {}", ddl::qualified(&table), db::ident(&index.name));
-        client.batch_execute(&cluster).await.map_err(db::Error::from)?;
     }
     client.batch_execute(&format!("ANALYZE {}", ddl::qualified(&table))).await.map_err(db::Error::from)?;
     let sql = ddl::qualified(&table);
     let table = Table { schema: SCHEMA.into(), name: name.to_owned(), ..table };
     Ok(Relation { adql_schema: SCHEMA.into(), table: Arc::new(table), sql, rows: Some(rows) })
+}
+
+/// Puts the rows into the order of an index. CLUSTER would want the index first and build it twice.
+fn lay_out(table: &Table, index: &Index) -> String {
+    let (name, own) = (ddl::qualified(table), db::ident(&table.name));
+    let laid_out = Table { name: format!("{}_laid_out", table.name), ..table.clone() };
+    let (new, order) = (ddl::qualified(&laid_out), ddl::index_expression(index));
+    format!(
+        "CREATE TABLE {new} (LIKE {name}); INSERT INTO {new} SELECT * FROM {name} ORDER BY {order}; DROP TABLE {name}; ALTER TABLE {new} RENAME TO {own}"
+    )
 }
 
 /// Reads a file on a thread of its own, a few chunks ahead.
