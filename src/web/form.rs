@@ -93,7 +93,7 @@ enum Open {
 
 impl<'a> Reader<'a> {
     fn new(boundary: String, request: &Request, app: &'a App) -> Result<Reader<'a>, Error> {
-        let parameters = Parameters::decode(request.uri().query().unwrap_or_default().as_bytes());
+        let parameters = Parameters::decode(request.uri().query().unwrap_or_default().as_bytes())?;
         let most = app.jobs.uploads().bytes + app.options.form_bytes as u64;
         let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         if length.is_some_and(|length| length > most) {

@@ -75,6 +75,8 @@ pub struct Parser {
     waiting: BytesMut,
     place: Place,
     preamble: usize,
+    /// Bytes of the waiting head in which its end was looked for.
+    seen: usize,
 }
 
 /// The boundary of a `Content-Type: multipart/form-data`; `None` if the type is another.
@@ -135,7 +137,7 @@ impl Parser {
     pub fn new(boundary: &str) -> Parser {
         // A line end before the body makes the first delimiter like all others.
         let waiting = BytesMut::from(&b"\n"[..]);
-        Parser { delimiter: format!("\n--{boundary}").into_bytes(), waiting, place: Place::Preamble, preamble: 0 }
+        Parser { delimiter: format!("\n--{boundary}").into_bytes(), waiting, place: Place::Preamble, preamble: 0, seen: 0 }
     }
 
     /// The next bytes of the body; ask [`Parser::next`] until it has nothing more, so that no more than this waits.
@@ -193,7 +195,8 @@ impl Parser {
     }
 
     fn head(&mut self) -> Result<Option<Event>, Error> {
-        let Some((length, mark)) = head_end(&self.waiting) else {
+        let Some((length, mark)) = head_end(&self.waiting, self.seen) else {
+            self.seen = self.waiting.len();
             return if self.waiting.len() > HEAD_LIMIT + 4 { Err(Error::LongHead) } else { Ok(None) };
         };
         if length > HEAD_LIMIT {
@@ -201,6 +204,7 @@ impl Parser {
         }
         let text = String::from_utf8_lossy(&self.waiting[..length]).into_owned();
         self.waiting.advance(length + mark);
+        self.seen = 0;
         self.place = Place::Start;
         read_head(&text).map(|head| Some(Event::Part(head)))
     }
@@ -285,14 +289,16 @@ fn after_delimiter(rest: &[u8]) -> After {
     }
 }
 
-/// Where the head of a part ends, and how long the mark is that ends it: an empty line, which may be the first.
-fn head_end(bytes: &[u8]) -> Option<(usize, usize)> {
+/// Where the head of a part ends, and how long the mark is that ends it: an empty line, which may be the first. It is not
+/// among the first `seen` bytes.
+fn head_end(bytes: &[u8], seen: usize) -> Option<(usize, usize)> {
     match bytes {
         [b'\r', b'\n', ..] => return Some((0, 2)),
         [b'\n', ..] => return Some((0, 1)),
         _ => {}
     }
-    let find = |mark: &[u8]| bytes.windows(mark.len()).position(|window| window == mark).map(|at| (at, mark.len()));
+    let from = seen.saturating_sub(3);
+    let find = |mark: &[u8]| bytes[from..].windows(mark.len()).position(|window| window == mark).map(|at| (from + at, mark.len()));
     [find(b"\r\n\r\n"), find(b"\n\n")].into_iter().flatten().min()
 }
 

@@ -11,10 +11,15 @@ use std::time::Duration;
 pub struct Parameters(pub Vec<(String, String)>);
 
 impl Parameters {
-    /// The parameters of an `application/x-www-form-urlencoded` text.
-    pub fn decode(text: &[u8]) -> Parameters {
+    /// The parameters of an `application/x-www-form-urlencoded` text. Bytes that are not UTF-8 are an error: a value with
+    /// other characters than were meant would be answered, and nobody would see it.
+    pub fn decode(text: &[u8]) -> Result<Parameters, Error> {
+        if let Err(error) = percent_encoding::percent_decode(text).decode_utf8() {
+            let at = error.valid_up_to();
+            return Err(Error::usage(format!("the parameters are not UTF-8 (byte {} of them, decoded): write ø as %C3%B8", at + 1)));
+        }
         let pairs = form_urlencoded::parse(text).filter(|(name, _)| !name.is_empty());
-        Parameters(pairs.map(|(name, value)| (name.to_uppercase(), value.into_owned())).collect())
+        Ok(Parameters(pairs.map(|(name, value)| (name.to_uppercase(), value.into_owned())).collect()))
     }
 
     /// The value of a parameter; of several, the last one. An empty value is none.
@@ -49,7 +54,7 @@ impl FromRequest<App> for Parameters {
     type Rejection = Error;
 
     async fn from_request(request: Request, app: &App) -> Result<Parameters, Error> {
-        let mut parameters = Parameters::decode(request.uri().query().unwrap_or_default().as_bytes());
+        let mut parameters = Parameters::decode(request.uri().query().unwrap_or_default().as_bytes())?;
         if !matches!(*request.method(), Method::POST | Method::PUT) {
             return Ok(parameters);
         }
@@ -58,7 +63,7 @@ impl FromRequest<App> for Parameters {
         match kind.as_str() {
             "" | "application/x-www-form-urlencoded" => {
                 let body = read_body(request, app).await?;
-                parameters.0.extend(Parameters::decode(&body).0);
+                parameters.0.extend(Parameters::decode(&body)?.0);
                 Ok(parameters)
             }
             other => Err(Error::new(
@@ -96,7 +101,7 @@ mod tests {
 
     #[test]
     fn names_know_no_case_and_the_last_value_counts() {
-        let parameters = Parameters::decode(b"Query=SELECT+1%2B1&lang=ADQL&LANG=ADQL-2.1&maxrec=&=x&x");
+        let parameters = Parameters::decode(b"Query=SELECT+1%2B1&lang=ADQL&LANG=ADQL-2.1&maxrec=&=x&x").expect("UTF-8");
         assert_eq!(parameters.get("QUERY"), Some("SELECT 1+1"));
         assert_eq!(parameters.get("LANG"), Some("ADQL-2.1"));
         assert_eq!(parameters.get("MAXREC"), None);

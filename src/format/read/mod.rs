@@ -15,6 +15,7 @@ mod delimited;
 mod fits;
 mod guard;
 mod parquet;
+mod thrift;
 mod value;
 mod votable;
 

@@ -1,6 +1,6 @@
 //! Parquet: each column cast to the type that PostgreSQL has for it.
 
-use super::{Error, Limits, Opened, Opener, RowSource};
+use super::{Error, Limits, Opened, Opener, RowSource, thrift};
 use crate::schema::{Column, DataType, wire};
 use ::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use arrow::array::RecordBatch;
@@ -23,9 +23,20 @@ pub fn open(mut opener: Opener, limits: Limits) -> Result<Opened, Error> {
     let mut bytes = Vec::with_capacity(size as usize);
     opener.input.take(most).read_to_end(&mut bytes)?;
     let cannot = |error: ::parquet::errors::ParquetError| Error::Parquet(error.to_string());
-    let builder = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes)).map_err(cannot)?;
-    let inflated: i64 = builder.metadata().row_groups().iter().map(|group| group.total_byte_size().max(0)).fold(0, i64::saturating_add);
-    if inflated as u64 > limits.bytes {
+    let damaged = |what: &str| Error::Parquet(format!("its {what} cannot be read; the file is damaged"));
+    if thrift::footer(&bytes).is_some_and(|footer| !thrift::is_sound(footer)) {
+        return Err(damaged("footer"));
+    }
+    let bytes = Bytes::from(bytes);
+    let builder = unwound(|| ParquetRecordBatchReaderBuilder::try_new(bytes.clone()).map_err(cannot))?;
+    let mut inflated = 0u64;
+    for chunk in builder.metadata().row_groups().iter().flat_map(|group| group.columns()) {
+        let start = usize::try_from(chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset())).ok();
+        let pages = start.zip(usize::try_from(chunk.compressed_size()).ok()).map(|(start, length)| start..start.saturating_add(length));
+        let pages = pages.and_then(|pages| thrift::inflated_bytes(&bytes, pages)).ok_or_else(|| damaged("page headers"))?;
+        inflated = inflated.saturating_add(pages);
+    }
+    if inflated > limits.bytes {
         return Err(Error::TooLarge { what: "it has inflated bytes", most: limits.bytes, remedy: "send it in pieces" });
     }
     super::check_columns(builder.schema().fields().len(), limits)?;
@@ -33,6 +44,12 @@ pub fn open(mut opener: Opener, limits: Limits) -> Result<Opened, Error> {
     let reader = builder.with_batch_size(BATCH_ROWS).build().map_err(cannot)?;
     let source = Rows { reader, columns: columns.clone(), waiting: Vec::new(), at: 0, rows: 0, limits };
     Ok(Opened { columns, name: String::new(), source: Box::new(source) })
+}
+
+/// What the library makes of bytes that may be damaged: it panics on some of them.
+fn unwound<T>(read: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    let damaged = |_| Err(Error::Parquet("the file is damaged".to_owned()));
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)).unwrap_or_else(damaged)
 }
 
 fn column(field: &Field) -> Result<Column, Error> {
@@ -74,8 +91,9 @@ struct Rows {
 impl Rows {
     /// The next batch, cast; `false` at the end.
     fn more(&mut self) -> Result<bool, Error> {
-        let Some(batch) = self.reader.next() else { return Ok(false) };
-        let batch = batch.map_err(|error| Error::Parquet(error.to_string()))?;
+        let Some(batch) = unwound(|| self.reader.next().transpose().map_err(|error| Error::Parquet(error.to_string())))? else {
+            return Ok(false);
+        };
         // an overflow is an error and not NULL
         let options = arrow::compute::CastOptions { safe: false, ..Default::default() };
         let cast = |(column, array): (&Column, &arrow::array::ArrayRef)| {
