@@ -29,11 +29,16 @@ pub fn open(mut opener: Opener, limits: Limits) -> Result<Opened, Error> {
     }
     let bytes = Bytes::from(bytes);
     let builder = unwound(|| ParquetRecordBatchReaderBuilder::try_new(bytes.clone()).map_err(cannot))?;
-    let mut inflated = 0u64;
+    let (mut inflated, mut stored) = (0u64, 0usize);
     for chunk in builder.metadata().row_groups().iter().flat_map(|group| group.columns()) {
         let start = usize::try_from(chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset())).ok();
         let pages = start.zip(usize::try_from(chunk.compressed_size()).ok()).map(|(start, length)| start..start.saturating_add(length));
-        let pages = pages.and_then(|pages| thrift::inflated_bytes(&bytes, pages)).ok_or_else(|| damaged("page headers"))?;
+        // chunks do not overlap: many that claim the same pages would have them walked again and again
+        stored = pages.as_ref().map_or(usize::MAX, |pages| stored.saturating_add(pages.len()));
+        let pages = pages
+            .filter(|_| stored <= bytes.len())
+            .and_then(|pages| thrift::inflated_bytes(&bytes, pages))
+            .ok_or_else(|| damaged("page headers"))?;
         inflated = inflated.saturating_add(pages);
     }
     if inflated > limits.bytes {

@@ -98,7 +98,7 @@ impl Walk<'_> {
             if kind == 0 {
                 return Some(());
             }
-            id = if head >> 4 == 0 { self.zigzag()? } else { id + i64::from(head >> 4) };
+            id = if head >> 4 == 0 { self.zigzag()? } else { i64::from(head >> 4).wrapping_add(id) };
             match kind {
                 4..=6 => integer(id, self.zigzag()?),
                 _ => self.value(kind, depth)?,
