@@ -4,7 +4,7 @@
 //! error with its place. Every key of a section can be given by the environment too: `BRICKYARD_WEB_PORT` is `port` of `[web]`.
 
 use crate::settings::Section;
-use crate::{tap, web};
+use crate::{archive, tap, web};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -43,6 +43,8 @@ pub struct Config {
     pub jobs: tap::jobs::Options,
     #[arg(skip)]
     pub upload: tap::upload::Options,
+    #[arg(skip)]
+    pub images: archive::Options,
 }
 
 /// The configuration file: first the keys that are flags of every command too, then a table for each section.
@@ -59,6 +61,7 @@ struct File {
     tap: tap::Options,
     jobs: tap::jobs::Options,
     upload: tap::upload::Options,
+    images: archive::Options,
 }
 
 /// Why the settings cannot be had.
@@ -76,8 +79,13 @@ pub enum Error {
 
 /// A section's name and its keys, for reading the environment.
 type Known = (&'static str, &'static [(&'static str, &'static str)]);
-const SECTIONS: [Known; 4] =
-    [section::<web::Options>(), section::<tap::Options>(), section::<tap::jobs::Options>(), section::<tap::upload::Options>()];
+const SECTIONS: [Known; 5] = [
+    section::<web::Options>(),
+    section::<tap::Options>(),
+    section::<tap::jobs::Options>(),
+    section::<tap::upload::Options>(),
+    section::<archive::Options>(),
+];
 
 const fn section<S: Section>() -> Known {
     (S::NAME, S::KEYS)
@@ -105,7 +113,7 @@ impl Config {
         if self.loader_dir.is_empty() {
             self.loader_dir = file.loader_dir;
         }
-        (self.web, self.tap, self.jobs, self.upload) = (file.web, file.tap, file.jobs, file.upload);
+        (self.web, self.tap, self.jobs, self.upload, self.images) = (file.web, file.tap, file.jobs, file.upload, file.images);
         Ok(self)
     }
 
@@ -174,6 +182,7 @@ impl Config {
         describe(&self.tap, &mut text)?;
         describe(&self.jobs, &mut text)?;
         describe(&self.upload, &mut text)?;
+        describe(&self.images, &mut text)?;
         Ok(text)
     }
 }

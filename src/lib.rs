@@ -1,6 +1,7 @@
 #![doc = include_str!("README.md")]
 
 pub mod adql;
+pub mod archive;
 pub mod bench;
 pub mod cli;
 pub mod config;
@@ -8,6 +9,7 @@ pub mod cutout;
 pub mod db;
 pub mod explore;
 pub mod format;
+pub mod hips;
 pub mod image;
 pub mod ingest;
 pub mod pipeline;
@@ -16,6 +18,7 @@ pub mod schema;
 pub mod settings;
 pub mod simulate;
 pub mod sky;
+pub mod stage;
 pub mod store;
 pub mod tap;
 pub mod web;

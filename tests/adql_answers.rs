@@ -201,6 +201,7 @@ fn table(name: &str, columns: Vec<Column>, position: Option<(&str, &str)>) -> Ta
         indexes: key.map(|key| Index { name: format!("{name}_q3c_idx"), key }).into_iter().collect(),
         storage: Vec::new(),
         array_storage: None,
+        outline: None,
     }
 }
 

@@ -574,6 +574,13 @@ async fn a_lost_connection_is_said_and_leaves_the_pool() {
     client.execute("select pg_terminate_backend($1)", &[&pid]).await.expect("ended");
     let error = Error::from(session.batch_execute("select pg_sleep(5)").await.expect_err("it is gone"));
     assert!(matches!(error, Error::Lost { .. }), "{error:?}");
+    for _ in 0..200 {
+        // the end of the connection comes after the server's last words
+        if session.is_closed() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     drop(session);
     let session = pool.get().await.expect("a new session");
     let other: i32 = session.query_one("select pg_backend_pid()", &[]).await.expect("a pid").get(0);

@@ -1,8 +1,9 @@
 //! `brickyard demo`: one command simulates, loads, asks and stops; what it promises on the terminal is there.
 
 use crate::harness;
+use crate::tap::curl;
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 fn demo(data_dir: &Path, more: &[&str]) -> Command {
@@ -48,8 +49,8 @@ fn the_demo_runs_end_to_end_and_again() {
     assert!(is_stopped(dir.path()), "--once leaves a server running");
 
     // what was simulated is what the files say and what the database counts
-    let [objects, measurements, files] = numbers(&first, &numbers_head(&first))[..] else { panic!("{first}") };
-    assert_eq!(files, 76, "4 bricks and 72 fields");
+    let [objects, measurements, files, mosaics] = numbers(&first, &numbers_head(&first))[..] else { panic!("{first}") };
+    assert_eq!((files, mosaics), (76, 24), "4 bricks and 72 fields, 4 bricks in six filters");
     assert!(objects.abs_diff(3000) <= 55, "{objects}: within the square root of 3,000");
     assert_eq!(numbers(&first, "phot_meas")[0], measurements);
     assert_eq!(numbers(&first, "star_v2")[0], objects);
@@ -62,10 +63,20 @@ fn the_demo_runs_end_to_end_and_again() {
     let figure: Vec<&str> = first.lines().filter(|line| line.contains("F475W_flt.chip")).collect();
     assert_eq!(figure.len(), 6, "{first}");
     assert!(first.contains("all 30 are drawn over time"), "{first}");
-    for picture in ["density.png", "v5343.png"] {
+    assert!(first.contains("24 images are registered") && first.contains("are drawn in colours in"), "{first}");
+    for picture in ["density.png", "v5343.png", "colour.png"] {
         let (width, height) = png_size(&folder.join(picture));
         assert!(width > 500 && height > 500, "{picture} is {width} x {height}");
     }
+
+    // exposures have become rows, and the tree shows how
+    let reduced = first.lines().find(|line| line.contains("measurements of brick 15 are in its tables")).expect("a line");
+    let counts: Vec<u64> = reduced.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    assert!(counts[0] > 300 && counts[1] >= counts[0] * 31, "{reduced}");
+    for line in ["sort job ", "catalogue job ", "barrier brick ", "load_brick job "] {
+        assert!(first.contains(line), "no {line:?} in\n{first}");
+    }
+    assert!(!first.contains("failed,") && is_stopped(&folder.join("reduction")), "{first}");
 
     // the service has answered a query before it was stopped
     let mods = numbers(&first, "phot_mod ")[0];
@@ -74,7 +85,19 @@ fn the_demo_runs_end_to_end_and_again() {
         "{first}"
     );
 
-    // the second time everything is there; the server runs until it is told to stop
+    // a sample of an older version has no mosaics, and a note that does not know of them; its tables stay as they are
+    let noted =
+        || -> serde_json::Value { serde_json::from_slice(&std::fs::read(folder.join("sample.json")).expect("a note")).expect("JSON") };
+    let note = noted();
+    let mut older = note.clone();
+    older.as_object_mut().expect("an object").remove("images").expect("it knows of images");
+    std::fs::write(folder.join("sample.json"), older.to_string()).expect("written");
+    let drawn: Vec<PathBuf> = glob::glob(&format!("{}/survey/*/*_drz.fits", folder.display())).expect("a pattern").flatten().collect();
+    let before: Vec<Vec<u8>> = drawn.iter().map(|path| std::fs::read(path).expect("a mosaic")).collect();
+    assert_eq!(drawn.len(), 24);
+    drawn.iter().for_each(|path| std::fs::remove_file(path).expect("it goes"));
+
+    // the second time all else is there; the server runs until it is told to stop
     let mut child =
         demo(dir.path(), &["--objects", "3000", "--port", "0"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     let mut out = BufReader::new(child.stdout.take().expect("it is piped"));
@@ -82,7 +105,19 @@ fn the_demo_runs_end_to_end_and_again() {
     while !second.contains("Ctrl-C here") {
         assert_ne!(out.read_line(&mut second).expect("text"), 0, "it ended before it waited:\n{second}");
     }
-    assert!(second.contains("from an earlier run"), "{second}");
+    assert!(second.contains("from an earlier run") && second.contains("24 mosaics added to it"), "{second}");
+    let again: Vec<Vec<u8>> = drawn.iter().map(|path| std::fs::read(path).expect("a mosaic")).collect();
+    assert!(before == again, "mosaics that are added are those that a new sample has");
+    assert_eq!(noted(), note);
+    // the lines to copy work: a search, a piece, a picture
+    let urls: Vec<&str> = second.lines().map(str::trim).filter(|line| line.starts_with("http://")).collect();
+    let [search, piece, picture] = urls[..] else { panic!("{second}") };
+    let search = curl(&[search]);
+    assert_eq!((search.status, search.rows().len()), (200, 6), "{}", search.text());
+    let piece = curl(&[piece]);
+    assert!(piece.status == 200 && piece.body.starts_with(b"SIMPLE  =") && piece.body.len() > 160 * 200 * 4, "{}", piece.head);
+    let picture = curl(&[picture]);
+    assert!(picture.status == 200 && picture.body.starts_with(b"\xff\xd8"), "{}", picture.head);
     assert_eq!(numbers(&second, "phat_v2.phot_meas"), [0, 72, 0, 0, 0], "all 72 files skipped");
     assert!(!is_stopped(dir.path()), "the server runs while the demo waits");
     rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).expect("it takes signals");

@@ -183,6 +183,13 @@ impl Serving {
         self.data_dir.path()
     }
 
+    /// The most memory that it has had so far.
+    pub fn peak_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+        1024 * line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number")
+    }
+
     /// `kill -9`.
     pub fn kill(&mut self) {
         self.child.kill().expect("it can be killed");

@@ -1518,7 +1518,7 @@ fn many_small_runs_and_gathered_windows_make_the_same_table_in_the_same_order_as
 // ----------------------------------------------------------------------------------------------------------- static SQL
 
 /// Files of several statements, which cannot be prepared as one: they are run by other tests.
-const SCRIPTS: [&str; 4] = ["db/publish.sql", "db/q3c.sql", "db/reader.sql", "schema/tbl_stat.sql"];
+const SCRIPTS: [&str; 5] = ["demo/images.sql", "db/publish.sql", "db/q3c.sql", "db/reader.sql", "schema/tbl_stat.sql"];
 
 #[test]
 fn every_static_sql_file_is_understood_by_the_server() {
@@ -1526,8 +1526,8 @@ fn every_static_sql_file_is_understood_by_the_server() {
     site.load(&["--indexes", "none", path(&survey().join("brick15").join(ST)), path(&survey().join("brick15").join(format!("{PHOT}.gz")))]);
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
     let mut seen = 0;
-    // what these ask is made by the service and the stage runner, whose own tests run them
-    let elsewhere = ["adql", "pipeline", "tap"];
+    // what these ask is made by the service, the archive and the stage runner, whose own tests run them
+    let elsewhere = ["adql", "archive", "pipeline", "tap"];
     let here = |folder: &std::fs::DirEntry| folder.path().is_dir() && !elsewhere.contains(&folder.file_name().to_string_lossy().as_ref());
     for folder in std::fs::read_dir(&root).expect("sql/").flatten().filter(here) {
         for file in std::fs::read_dir(folder.path()).expect("a folder").flatten() {

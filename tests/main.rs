@@ -9,15 +9,19 @@ mod demo; // one command: simulate, load, ask, stop
 mod explore; // sql, cone, map, lightcurve through the binary
 mod formats; // FITS and DOLPHOT readers, CSV, JSON, Parquet writers, the FITS zoo
 mod harness; // one managed server for all tests, scratch folders, the binary, the oracles' Python
+mod hips; // HiPS of images: values, coverage, breaking off, changed images, served; healpy and astropy as judges
 mod image; // world coordinates, pixels and cutouts against astropy, pictures, hostile files
+mod images; // the image archive: registered, found by SIA 2, linked, cut by SODA; pyvo, astropy and STILTS as judges
 mod load; // files to tables: equality with the server's own parsing, ledger, rejects, duplicates, kill -9
 mod notebook; // the notebooks against a service
+mod pieces; // pieces over HTTP: every kind of file to the bit, pictures, planes, jobs, S3, hostile files; astropy as judge
 mod pipeline; // the stage runner: SQL against its model, barriers, plans, chaos with real workers
 mod readers; // FITS and DOLPHOT readers against the zoo and damaged files
 mod schema; // TOML faults, DDL, drift, Felis, the real column lists
 mod security; // how services are attacked: each way is refused, quickly and without a word too many
 mod simulate; // the synthetic survey against the facts
 mod sky; // HTM, HEALPix, Q3C and covers against the vectors and the server
+mod stages; // the stages of a reduction: byte-equal to the truth's files, damage, real master and worker from exposures to rows
 mod store; // bytes in a folder and in S3
 mod tap; // the query service as clients ask it; pyvo, astropy and taplint as judges
 mod tidy; // the rules of the house that can be read off its files: floors, file heads, static SQL, reasons

@@ -506,7 +506,7 @@ fn no_transition_ever_scans_the_jobs_sequentially() {
 }
 
 /// A master and workers as processes of their own, on a database of a cluster of their own if it is to be hurt.
-mod processes {
+pub mod processes {
     use crate::harness::{brickyard, scratch};
     use std::io::{BufRead, BufReader};
     use std::path::{Path, PathBuf};

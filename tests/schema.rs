@@ -172,7 +172,7 @@ array_storage = "round"
             star.toml:1:15: `description` is empty
             star.toml:2:8: `key` names "objid", which is no column of this table
             star.toml:3:13: `position` is a pair of columns: right ascension, declination
-            star.toml:4:1: unknown key `colour`; the keys here are description, like, key, position, columns, indexes, storage, array_storage
+            star.toml:4:1: unknown key `colour`; the keys here are description, like, key, position, outline, columns, indexes, storage, array_storage
             star.toml:6:25: unknown type "reel"; the types are boolean, smallint, integer, bigint, real, double, text, timestamp, and arrays of them like real[]
             star.toml:6:40: "degree" is no unit of VOUnits
             star.toml:6:56: "pos.eq.RA" is no word of UCD1+; did you mean "pos.eq.ra"?
@@ -242,9 +242,9 @@ fn a_folder_given_comes_before_the_built_in_one() {
     let dirs = [dir.path().to_path_buf()];
     assert_eq!(Catalog::load(&dirs, "lmc").unwrap().description, "A survey");
     assert_eq!(Catalog::load(&dirs, "phat_v2").unwrap(), built_in("phat_v2"));
-    assert_eq!(Catalog::names(&dirs).unwrap(), ["lmc", "phat_v2", "tap_schema"]);
+    assert_eq!(Catalog::names(&dirs).unwrap(), ["ivoa", "lmc", "phat_v2", "tap_schema"]);
     let unknown = Catalog::load(&dirs, "m33").unwrap_err().to_string();
-    expect![[r#"there is no catalogue "m33"; there are: lmc, phat_v2, tap_schema (--schema-dir DIR adds those in DIR)"#]]
+    expect![[r#"there is no catalogue "m33"; there are: ivoa, lmc, phat_v2, tap_schema (--schema-dir DIR adds those in DIR)"#]]
         .assert_eq(&unknown);
 }
 

@@ -1,4 +1,5 @@
-//! The synthetic survey against the facts: `simulate_oracle.py` reads the files with astropy and recomputes what must hold.
+//! The synthetic survey against the facts: `simulate_oracle.py` reads the files with astropy and recomputes what must hold,
+//! `simulate_peaks.py` looks for the stars on the mosaics.
 #![allow(clippy::unwrap_used)]
 
 use crate::harness;
@@ -155,6 +156,20 @@ fn a_stack_with_all_overlaps_has_62_images_and_fits_the_999_columns() {
     let columns = std::str::from_utf8(file_ending(&files, "F08.phot.columns")).unwrap();
     assert_eq!(columns.lines().count(), 11 + 13 * (6 + 62));
     oracle_agrees(scratch.path());
+}
+
+#[test]
+fn every_bright_star_of_the_truth_lies_on_its_peak_in_all_six_filters() {
+    let Some(python) = harness::python() else { return };
+    let scratch = tempfile::tempdir().unwrap();
+    let products = Products { st: false, phot: false, truth: true };
+    let base = Options { products, dolphot: Dolphot::None, images_arcsec: Some(80.0), ..Options::new(scratch.path()) };
+    run(&Options { bricks: vec![15], fields: vec![10], objects: 10_000, ..base }).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/simulate_peaks.py");
+    let output = Command::new(python).arg(script).arg(env!("CARGO_BIN_EXE_brickyard")).arg(scratch.path()).output().unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    println!("{said}");
+    assert!(output.status.success(), "{said}");
 }
 
 #[test]

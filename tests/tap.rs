@@ -409,9 +409,10 @@ assert len(found) >= 1
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// The lines of errors, warnings and failures of a run of taplint, all its stages.
-fn taplint(stilts: &Path, url: &str) -> Vec<String> {
-    let words = [format!("tapurl={url}"), "report=EWF".to_owned(), "maxrepeat=20".to_owned()];
+/// The lines of errors, warnings and failures of a run of taplint: of some stages, or of all where none is named.
+pub fn taplint(stilts: &Path, url: &str, stages: &str) -> Vec<String> {
+    let mut words = vec![format!("tapurl={url}"), "report=EWF".to_owned(), "maxrepeat=20".to_owned()];
+    words.extend((!stages.is_empty()).then(|| format!("stages={stages}")));
     let output = Command::new(stilts).arg("taplint").args(words).output().expect("it runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("Totals:"), "{text}{}", String::from_utf8_lossy(&output.stderr));
@@ -424,7 +425,7 @@ fn taplint_finds_nothing() {
     let Some(stilts) = harness::stilts() else { return };
     // there are no planned observations to look at (ObsLocTAP), which it calls a failure of its own
     let findings: Vec<String> =
-        taplint(&stilts, &service().url("/tap")).into_iter().filter(|line| !line.starts_with("F-LOC-NOTP")).collect();
+        taplint(&stilts, &service().url("/tap"), "").into_iter().filter(|line| !line.starts_with("F-LOC-NOTP")).collect();
     assert!(findings.is_empty(), "{}", findings.join("\n"));
 }
 

@@ -7,11 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the ground up: a module names modules of lower floors only, never one of its own floor.
-const FLOORS: [&[&str]; 10] = [
+const FLOORS: [&[&str]; 11] = [
     &["sky", "settings"],
     &["schema"],
     &["adql", "db", "format", "image", "plot", "store"],
-    &["ingest", "simulate", "explore", "tap", "cutout", "pipeline"],
+    &["ingest", "simulate", "explore", "tap", "cutout", "archive", "hips", "pipeline"],
+    &["stage"],
     &["web"],
     &["bench"],
     &["config"],
@@ -21,7 +22,7 @@ const FLOORS: [&[&str]; 10] = [
 ];
 
 /// Who may put SQL into a string, a piece of what it writes, and why that cannot stand in a file. All else is in `sql/`.
-const SQL_AUTHORS: [(&str, &str, &str); 15] = [
+const SQL_AUTHORS: [(&str, &str, &str); 18] = [
     ("schema/ddl.rs", "CREATE TABLE IF NOT EXISTS {}", "tables, keys, indices and comments, out of the TOML of a catalogue"),
     ("adql/emit.rs", "SELECT DISTINCT", "statements out of checked queries"),
     ("sky/cover.rs", "q3c_ang2ipix({", "conditions on index ranges, as many as the region needs"),
@@ -37,9 +38,12 @@ const SQL_AUTHORS: [(&str, &str, &str); 15] = [
     ("db/cluster.rs", "alter role {OWNER}", "a password told to a server in single-user mode, which takes no parameters"),
     ("cli/sql.rs", "SELECT 1", "examples in help texts"),
     ("cli/adql.rs", "SELECT TOP 10 ra", "examples in help texts"),
+    ("cli/cutout.rs", "SELECT ra, dec", "examples in help texts"),
     ("cli/demo.rs", "brickyard sql", "an example to copy"),
     ("tap/upload/mod.rs", "COPY {} ({}) FROM STDIN", "temporary tables with the columns that a user uploaded"),
     ("web/scs.rs", "SELECT {list} FROM {}", "a cone in ADQL, which the translator reads like any other query"),
+    ("web/images/sia2.rs", "SELECT * FROM {TABLE}", "a search for images in ADQL, which the translator reads like any other query"),
+    ("web/images/overlay.rs", "SELECT TOP {stars}", "the stars of a picture in ADQL, which the translator reads like any other query"),
     ("web/front.rs", "SELECT TOP 10", "examples to copy"),
 ];
 

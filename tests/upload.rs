@@ -82,6 +82,35 @@ async fn what_is_wrong_with_an_upload_is_said() {
     assert_eq!(serving.job_files(), 0);
 }
 
+/// A client that is still writing when the answer is there finds the answer, and not a reset connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_is_refused_early_is_read_on() {
+    use std::io::{Read, Write};
+    let serving = serving("upload_early", &[("BRICKYARD_UPLOAD_BYTES", "20000")]).await;
+    let address = serving.url("").trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let said = tokio::task::spawn_blocking(move || {
+        let mut stream = std::net::TcpStream::connect(&address).expect("a connection");
+        let head = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"t.csv\"\r\n\r\n";
+        let (chunk, chunks) = ("a\n".repeat(5_000), 60);
+        let length = head.len() + chunk.len() * chunks;
+        write!(
+            stream,
+            "POST /tap/sync HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: multipart/form-data; boundary=b\r\n\
+             Content-Length: {length}\r\n\r\n{head}"
+        )
+        .expect("a head");
+        for n in 0..chunks {
+            stream.write_all(chunk.as_bytes()).unwrap_or_else(|error| panic!("chunk {n}: {error}"));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let mut said = String::new();
+        stream.read_to_string(&mut said).expect("the answer");
+        said
+    });
+    let said = said.await.expect("a thread");
+    assert!(said.starts_with("HTTP/1.1 413") && said.contains("20000 bytes"), "{said}");
+}
+
 /// A query cannot write, whatever an upload needed.
 #[tokio::test(flavor = "multi_thread")]
 async fn names_in_an_upload_are_only_names() {

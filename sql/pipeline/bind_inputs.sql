@@ -1,5 +1,6 @@
 -- Binds the declared inputs of new jobs to artifacts: those that their event brings, or those of done jobs of a named task
--- in the same group. What is bound here is what the job is run with, at every attempt.
+-- in the same group. An event that a job tells may say with payload.files = [names] which of that job's outputs and inputs it brings.
+-- What is bound here is what the job is run with, at every attempt.
 CREATE OR REPLACE FUNCTION pipeline.bind_inputs(the_run bigint, made bigint[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pipeline, pg_temp
 SET enable_seqscan = off SET enable_hashjoin = on SET enable_mergejoin = on SET jit = off AS $$
@@ -16,6 +17,10 @@ BEGIN
         SELECT x.artifact_id, x.role, x.name FROM artifact x WHERE i.from_task IS NULL AND x.event_id = e.event_id
         UNION ALL
         SELECT x.artifact_id, x.role, x.name FROM artifact x WHERE i.from_task IS NULL AND x.job_id = e.parent_job
+            AND (NOT e.payload ? 'files' OR e.payload -> 'files' ? x.name)
+        UNION ALL
+        SELECT x.artifact_id, u.role, x.name FROM artifact_use u JOIN artifact x USING (artifact_id)
+        WHERE i.from_task IS NULL AND u.job_id = e.parent_job AND e.payload -> 'files' ? x.name
         UNION ALL
         SELECT x.artifact_id, x.role, x.name FROM barrier_member m JOIN artifact x ON x.job_id = m.job_id
         WHERE i.from_task IS NULL AND m.barrier_id = e.parent_barrier AND NOT m.opener AND m.satisfied_by IS NOT NULL

@@ -6,7 +6,7 @@
 use super::function::Function;
 use super::tree::{BinaryOperator, Comparison, JoinKind, SetOperator};
 use crate::schema::DataType;
-use crate::sky::IpixRange;
+use crate::sky::{IpixRange, Reach};
 
 /// The type of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -282,6 +282,12 @@ pub enum Sky {
     /// In a constant polygon, edge included: three axes, the last towards its middle, and its corners in the gnomonic projection
     /// along that axis.
     InLoop { of: Position, axes: [[f64; 3]; 3], corners: Vec<[f64; 2]> },
+    /// The outline of a row has bounds that overlap those of a constant region; `of` is the outline's column.
+    Reached { of: Expr, reach: Reach },
+    /// The bounds of the outline hold a position.
+    ReachedBy { of: Expr, position: Position },
+    /// The corners of the outline.
+    Corners { of: Expr },
     /// `adql.<name>(arguments)`, a helper function of `sql/adql/geometry.sql`.
     Helper { name: &'static str, arguments: Vec<Expr> },
 }

@@ -7,9 +7,14 @@
 use super::catalogue::Catalogue;
 use super::checked::{Body, ColumnName, Constant, Expr, From, Node, Position, Query, Select, Sky, Sort, SortKey, Type};
 use super::tree::{BinaryOperator, Comparison, JoinKind, SetOperator};
+use crate::schema::Table;
 use crate::schema::ddl::quote;
+use crate::sky::reach::STEPS;
 use std::collections::HashMap;
 use std::fmt::Write;
+
+/// What the bounds of an outline are along.
+const AXES: [&str; 3] = ["x", "y", "z"];
 
 /// The most parameters of a statement in PostgreSQL's protocol.
 pub const MOST_PARAMETERS: usize = 65_535;
@@ -528,11 +533,48 @@ impl Writer<'_> {
                 self.push(")");
             }
             Sky::InLoop { of, axes, corners } => self.in_loop(of, axes, corners),
+            Sky::Reached { of, reach } => {
+                for (axis, [low, high]) in AXES.into_iter().zip(reach) {
+                    self.push(if axis == AXES[0] { "" } else { " AND " });
+                    self.outline(of, axis);
+                    let _ = write!(self.sql, " && '[{low},{high}]'::int4range");
+                }
+            }
+            Sky::ReachedBy { of, position } => self.reached_by(of, position),
+            Sky::Corners { of } => self.outline(of, "corners"),
             Sky::Helper { name, arguments } => {
                 let _ = write!(self.sql, "adql.{name}(");
                 self.list(arguments);
                 self.push(")");
             }
+        }
+    }
+
+    /// A column that goes with an outline.
+    fn outline(&mut self, of: &Expr, what: &str) {
+        if let Node::Column { source, name: ColumnName::Catalogue(origin) } = &of.node {
+            let column = &self.catalogue.relation(origin.relation).table.columns[origin.column].name;
+            let _ = write!(self.sql, "t{source}.{}", quote(&Table::outline_column(column, what)));
+        }
+    }
+
+    /// A position that is NaN is nowhere.
+    fn reached_by(&mut self, of: &Expr, (lon, lat): &Position) {
+        for axis in AXES {
+            self.push(if axis == AXES[0] { "" } else { " AND " });
+            self.outline(of, axis);
+            self.push(" @> round(nullif(");
+            let factors: &[(&str, &Expr)] = match axis {
+                "x" => &[("cosd(", lat), (" * cosd(", lon)],
+                "y" => &[("cosd(", lat), (" * sind(", lon)],
+                _ => &[("sind(", lat)],
+            };
+            for (function, angle) in factors {
+                self.push(function);
+                self.expr(angle);
+                self.push(")");
+            }
+            let _ = write!(self.sql, ", 'NaN') * {STEPS:?})::int4");
         }
     }
 

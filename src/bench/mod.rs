@@ -4,19 +4,23 @@
 //! goal holds. Nothing here is asserted by a test: machines differ, ratios are read by people.
 
 mod http;
+pub mod image;
 pub mod load;
 mod machine;
 mod measure;
 pub mod pipeline;
+mod rows;
+mod service;
 pub mod tap;
 
 pub use measure::{Figure, Goal};
 
 /// The benches there are: name and what it measures.
-pub const BENCHES: [(&str, &str); 3] = [
+pub const BENCHES: [(&str, &str); 4] = [
     ("load", "files to tables, indices and cones against the server's own speed"),
     ("tap", "the query service over HTTP: streams, cones, jobs, uploads, translation"),
-    ("pipeline", "the stage runner: claims, fan-out, pick-up, overhead of a job"),
+    ("image", "pieces, pictures and searches of images over HTTP against astropy, HiPS"),
+    ("pipeline", "the stage runner: claims, fan-out, pick-up, overhead of a job; catalogues of DOLPHOT's text"),
 ];
 
 #[derive(Debug, thiserror::Error)]

@@ -1,19 +1,22 @@
-//! The stage runner's figures: claims and completions, fan-out, pick-up, overhead of a job; on a server that syncs its log.
+//! The stage runner's figures: claims and completions, fan-out, pick-up, overhead of a job, on a server that syncs its log; and the speed
+//! and memory of the stage that makes catalogues of DOLPHOT's text, at two sizes; and whether the rows of a whole reduction are
+//! the truth's.
 //!
 //! Everything goes through what workers use: the SQL functions for the rates, a master with HTTP on the loopback and a real
 //! worker for pick-up and overhead.
 
-use super::{Error, Figure, Goal};
+use super::{Error, Figure, Goal, rows};
 use crate::db::{self, Connection};
 use crate::pipeline::manifest::Manifest;
 use crate::pipeline::master::{Master, Settings};
 use crate::pipeline::protocol::{self, Told};
 use crate::pipeline::queue::{Free, Queue};
 use crate::pipeline::{admin, queue, worker};
+use crate::simulate;
 use crate::store::Store;
 use crate::web;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -24,7 +27,8 @@ pub struct Options {
     pub db: db::Options,
     pub quick: bool,
     pub runs: usize,
-    pub brickyard: std::path::PathBuf,
+    pub only: Vec<String>,
+    pub brickyard: PathBuf,
 }
 
 /// Sessions that claim and complete side by side.
@@ -53,6 +57,86 @@ fn setup(error: impl std::fmt::Display) -> Error {
 
 /// Runs the measurements; `tell` is told what goes on.
 pub async fn run(options: &Options, tell: &dyn Fn(&str)) -> Result<Vec<Figure>, Error> {
+    let wanted = |group: &str| options.only.is_empty() || options.only.iter().any(|only| only == group);
+    let mut figures = Vec::new();
+    if wanted("jobs") {
+        jobs(options, tell, &mut figures).await?;
+    }
+    if wanted("catalogue") {
+        catalogue(options, tell, &mut figures).await?;
+    }
+    if wanted("rows") {
+        figures.extend(rows::run(options, tell).await?);
+    }
+    Ok(figures)
+}
+
+/// What `brickyard stage catalogue --json` tells.
+#[derive(serde::Deserialize)]
+struct Catalogued {
+    text_bytes: u64,
+    seconds: f64,
+    peak_memory_bytes: u64,
+}
+
+/// DOLPHOT's text of one field to its catalogue files, by two threads.
+async fn catalogue(options: &Options, tell: &dyn Fn(&str), figures: &mut Vec<Figure>) -> Result<(), Error> {
+    let sizes = if options.quick { [2_000, 20_000] } else { [20_000, 300_000] };
+    for objects in sizes {
+        let text = text_of_field(options, objects, tell)?;
+        tell(&format!("text of {objects} objects to catalogue files"));
+        let mut runs = Vec::new();
+        for _ in 0..options.runs {
+            runs.push(catalogue_of(options, &text).await?);
+        }
+        let size_mb = runs.first().map_or(0.0, |run| run.text_bytes as f64 / 1e6);
+        let speeds: Vec<f64> = runs.iter().map(|run| run.text_bytes as f64 / 1e6 / run.seconds).collect();
+        let peaks: Vec<f64> = runs.iter().map(|run| run.peak_memory_bytes as f64 / 1_048_576.0).collect();
+        figures.push(Figure::of(format!("catalogue of {size_mb:.0} MB of text"), &speeds, "MB/s", Goal::AtLeast(150.0)));
+        figures.push(Figure::of(format!("memory for {size_mb:.0} MB of text"), &peaks, "MiB", Goal::AtMost(500.0)));
+    }
+    Ok(())
+}
+
+/// A synthetic field as DOLPHOT's text, written once and kept.
+fn text_of_field(options: &Options, objects: u64, tell: &dyn Fn(&str)) -> Result<PathBuf, Error> {
+    let out = options.db.data_dir.join(format!("text-{objects}"));
+    if !out.join("simulation.json").exists() {
+        tell(&format!("writing the text of {objects} objects"));
+        let survey = simulate::Options {
+            objects,
+            bricks: vec![15],
+            fields: vec![10],
+            products: simulate::Products { st: false, phot: false, truth: false },
+            dolphot: simulate::Dolphot::All,
+            overlaps: simulate::Overlaps::None,
+            force: true,
+            ..simulate::Options::new(&out)
+        };
+        simulate::run(&survey)?;
+    }
+    Ok(out.join("brick15/12056_M31-B15-F10.phot"))
+}
+
+async fn catalogue_of(options: &Options, text: &Path) -> Result<Catalogued, Error> {
+    const CUTS: [&str; 6] =
+        ["F275W=0.15,1.30", "F336W=0.15,1.30", "F475W=0.20,2.25", "F814W=0.20,2.25", "F110W=0.15,2.25", "F160W=0.15,2.25"];
+    let mut command = tokio::process::Command::new(&options.brickyard);
+    command
+        .args(["stage", "catalogue", "--json", "--threads", "2", "--brick", "15", "--field", "10"])
+        .args(CUTS.map(|cut| format!("--cut={cut}")));
+    for (flag, end) in [("--phot-out", "phot.fits"), ("--st-out", "st.fits")] {
+        command.arg(flag).arg(options.db.data_dir.join(format!("catalogue_{end}")));
+    }
+    let output = command.arg(text).output().await.map_err(|source| Error::Io { doing: "running the stage".into(), source })?;
+    if !output.status.success() {
+        return Err(Error::Child { command: format!("{command:?}"), output: String::from_utf8_lossy(&output.stderr).into_owned() });
+    }
+    serde_json::from_slice(&output.stdout).map_err(setup)
+}
+
+/// What the runner does with jobs.
+async fn jobs(options: &Options, tell: &dyn Fn(&str), figures: &mut Vec<Figure>) -> Result<(), Error> {
     let mut connection = db::connect(&options.db).await?;
     connection.batch_execute(include_str!("../../sql/pipeline/drop_schema.sql")).await.map_err(db::Error::from)?;
     queue::install(&mut connection).await.map_err(setup)?;
@@ -60,7 +144,6 @@ pub async fn run(options: &Options, tell: &dyn Fn(&str)) -> Result<Vec<Figure>, 
     let run = queue::create_run(&mut connection, "bench", &manifest, &manifest.params, 0).await.map_err(setup)?;
     let books = Arc::new(admin::queue(connection.another().await?, CLIENTS as u32 + 8).await.map_err(setup)?);
     let many = if options.quick { 20_000 } else { 100_000 };
-    let mut figures = Vec::new();
 
     tell("fan-out");
     let begun = Instant::now();
@@ -82,8 +165,7 @@ pub async fn run(options: &Options, tell: &dyn Fn(&str)) -> Result<Vec<Figure>, 
         }
         figures.push(Figure::of(name, &rates, "jobs/s", Goal::AtLeast(goal)));
     }
-    served(options, &connection, run, books, &token, tell, &mut figures).await?;
-    Ok(figures)
+    served(options, &connection, run, books, &token, tell, figures).await
 }
 
 fn told(name: &str, key: usize) -> Told {

@@ -7,15 +7,15 @@
 //! The 2 million stars lie over all bricks, one in sixty of the survey's; a match within 5 arcsec has as many rows as one
 //! within some 0.6 arcsec of the whole survey.
 
-use super::http::{Answer, Client, Request};
+use super::http::{Answer, Request};
 use super::measure::{Figure, Goal, Sheet, median, quantile, ratios};
+use super::service::{Service, program};
 use super::{Error, machine};
 use crate::db::{self, Connection};
 use crate::{adql, simulate};
 use std::fmt::Write;
-use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 pub struct Options {
@@ -44,20 +44,6 @@ struct Bench<'a> {
     sheet: Sheet<'a>,
 }
 
-/// The service under test, stopped when dropped.
-struct Service {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        // A bench that failed has said so; a service that is gone already needs no end.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
 /// Runs the groups asked for.
 pub async fn run(options: &Options, say: &(dyn Fn(String) + Sync)) -> Result<Vec<Figure>, Error> {
     say(format!("machine: {}", machine::describe()));
@@ -65,7 +51,7 @@ pub async fn run(options: &Options, say: &(dyn Fn(String) + Sync)) -> Result<Vec
     let connection = db::connect(&options.db).await?;
     let stars = if options.quick { 200_000 } else { 2_000_000 };
     load(options, &connection, stars, say).await?;
-    let service = Service::start(options)?;
+    let service = Service::start(&options.db, &[])?;
     let mut bench = Bench { options, connection, service, stars, sheet: Sheet { only: &options.only, say, figures: Vec::new() } };
     let done = bench.groups().await;
     let figures = std::mem::take(&mut bench.sheet.figures);
@@ -111,52 +97,6 @@ async fn load(options: &Options, connection: &Connection, stars: u64, say: &(dyn
         return Err(Error::Child { command: "brickyard load".into(), output: String::from_utf8_lossy(&output.stderr).into_owned() });
     }
     Ok(())
-}
-
-fn program() -> Result<Command, Error> {
-    Ok(Command::new(std::env::current_exe().map_err(|source| Error::Io { doing: "finding this program".into(), source })?))
-}
-
-impl Service {
-    /// Starts the service on a free port and waits until it answers.
-    fn start(options: &Options) -> Result<Service, Error> {
-        let io = |doing: &'static str| move |source| Error::Io { doing: doing.into(), source };
-        let address = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).map_err(io("looking for a free port"))?;
-        let child = program()?
-            .arg("--data-dir")
-            .arg(&options.db.data_dir)
-            .args(["serve", "--port", &address.port().to_string()])
-            .env("BRICKYARD_WEB_LOG_LEVEL", "warn")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .map_err(io("starting the service"))?;
-        let service = Service { child, address };
-        let patience = Instant::now() + Duration::from_secs(60);
-        loop {
-            let up = Client::new(address).and_then(|mut client| client.ask(Request::get("/tap/availability")));
-            match up {
-                Ok(_) => return Ok(service),
-                Err(error) if Instant::now() > patience => return Err(error),
-                Err(_) => std::thread::sleep(Duration::from_millis(50)),
-            }
-        }
-    }
-
-    fn client(&self) -> Result<Client, Error> {
-        Client::new(self.address)
-    }
-
-    /// Resident memory in MiB: now, and at most so far.
-    fn memory_mib(&self) -> (f64, f64) {
-        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let of = |key: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(key));
-            line.and_then(|rest| rest.trim().split(' ').next()?.parse::<f64>().ok()).map_or(f64::NAN, |kib| kib / 1024.0)
-        };
-        (of("VmRSS:"), of("VmHWM:"))
-    }
 }
 
 /// The form of a synchronous query.

@@ -24,7 +24,8 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     runs: Option<usize>,
     /// Only the figures whose group has this name (load: ids, mod, meas, recipe, index,
-    /// python, scale, cones, map; tap: stream, memory, cone, async, upload, adql)
+    /// python, scale, cones, map; tap: stream, memory, cone, async, upload, adql;
+    /// image: cutout, rice, rate, memory, hips, sia2, sia1; pipeline: jobs, catalogue, rows)
     #[arg(long, value_name = "GROUP", value_delimiter = ',')]
     only: Vec<String>,
     /// For tap: ADQL queries to translate, a JSON object with `query` a line [default: the service's examples]
@@ -52,13 +53,14 @@ pub async fn run(config: &Config, args: Args) -> anyhow::Result<ExitCode> {
     db.data_dir = db.data_dir.join("bench");
     if name == "pipeline" {
         let brickyard = std::env::current_exe()?;
-        let options = bench::pipeline::Options { db, quick: args.quick, runs: args.runs.unwrap_or(3).max(1), brickyard };
+        let options = bench::pipeline::Options { db, quick: args.quick, runs: args.runs.unwrap_or(3).max(1), only: args.only, brickyard };
         return show(&bench::pipeline::run(&options, &|line| eprintln!("{line}")).await?, args.json);
     }
     let python = std::env::var_os("BRICKYARD_TEST_PYTHON").map(Into::into);
     let (quick, only, runs) = (args.quick, args.only, args.runs.unwrap_or(if args.quick { 3 } else { 5 }).max(1));
     let say = |line| eprintln!("{line}");
     let figures = match name.as_str() {
+        "image" => bench::image::run(&bench::image::Options { db, quick, runs, only, python }, &say).await?,
         "tap" => bench::tap::run(&bench::tap::Options { db, quick, runs, only, queries: args.queries }, &say).await?,
         _ => bench::load::run(&bench::load::Options { db, quick, runs, only, python }, &say).await?,
     };

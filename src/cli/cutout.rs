@@ -3,11 +3,16 @@
 use super::answer;
 use crate::config::Config;
 use crate::cutout::{self, Look, Origin};
-use crate::explore::position::{self, Unit};
+use crate::db;
+use crate::explore::{
+    self,
+    position::{self, Unit},
+};
+use crate::format::{self, Kind};
 use crate::image::{self, Curve, Cuts, Encoding, FitsFile, Piece, Select, cut, gzip};
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -18,14 +23,14 @@ use std::process::ExitCode;
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Right ascension: degrees or hours (00:44:05.29); left out with --list
-    #[arg(allow_hyphen_values = true, required_unless_present = "list")]
+    /// Right ascension: degrees or hours (00:44:05.29); left out with --list and --query
+    #[arg(allow_hyphen_values = true, required_unless_present_any = ["list", "query"])]
     ra: Option<String>,
     /// Declination: degrees or sexagesimal
-    #[arg(allow_hyphen_values = true, required_unless_present = "list")]
+    #[arg(allow_hyphen_values = true, required_unless_present_any = ["list", "query"])]
     dec: Option<String>,
     /// Side of the piece, or WIDTHxHEIGHT, of --unit or with its own unit: 10arcsec, 0.5arcmin, 20x10arcsec
-    #[arg(allow_hyphen_values = true, required_unless_present = "list")]
+    #[arg(allow_hyphen_values = true, required_unless_present_any = ["list", "query"])]
     size: Option<String>,
     /// Unit of a bare SIZE: arcsec, arcmin or deg
     #[arg(long, default_value = "arcsec", value_parser = answer::text::<Unit>)]
@@ -42,9 +47,12 @@ pub struct Args {
     /// Other images of the file to cut along as extensions (weights, data quality)
     #[arg(long, value_name = "HDU", num_args = 1.., conflicts_with_all = ["png", "jpeg", "rgb"], value_parser = answer::text::<Select>)]
     plane: Vec<Select>,
-    /// Positions from a CSV file with the columns ra, dec and, if wanted, size and name
+    /// Positions from a CSV file with the columns ra, dec and, if wanted, size and name; - for standard input
     #[arg(long, value_name = "CSV")]
     list: Option<PathBuf>,
+    /// Positions from an SQL query of the database, with the same columns
+    #[arg(long, value_name = "SQL", conflicts_with = "list")]
+    query: Option<String>,
     /// Where to write: a folder, or for a single piece a file
     #[arg(long, short, value_name = "PATH", default_value = ".")]
     output: PathBuf,
@@ -89,7 +97,8 @@ Examples:
   brickyard cutout 11.0220 41.2345 10 --file survey/brick04
   brickyard cutout 00:44:05.3 +41:14:04 20arcsec --file '*_f814w_*_drz.fits' --png --marks
   brickyard cutout 11.0220 41.2345 20 --file survey/brick04 --rgb --filter F814W,F475W,F336W --output colour.png
-  brickyard cutout --list stars.csv --file survey --filter F475W --output pieces";
+  brickyard cutout --list stars.csv 5arcsec --file survey --filter F475W --output pieces
+  brickyard cutout --query \"SELECT ra, dec, objid AS name FROM phat_v2.phot_mod WHERE f475w_vega < 19\" 5 --file survey";
 
 /// The most bytes of a piece; the machine is the user's own, but a slip of the finger should not fill its memory.
 const LIMIT_BYTES: u64 = 4 << 30;
@@ -104,11 +113,25 @@ struct Target {
 
 pub async fn run(config: &Config, args: Args) -> anyhow::Result<ExitCode> {
     let scratch = super::load::scratch_dir(config)?;
-    tokio::task::spawn_blocking(move || cut_all(&args, &scratch)).await.context("cutting stopped")?
+    let asked = match &args.query {
+        Some(sql) => Some(ask(config, sql).await.context("the query for positions")?),
+        None => None,
+    };
+    tokio::task::spawn_blocking(move || cut_all(&args, asked, &scratch)).await.context("cutting stopped")?
 }
 
-fn cut_all(args: &Args, scratch: &Path) -> anyhow::Result<ExitCode> {
-    let targets = targets(args)?;
+/// The rows of a query, as CSV.
+async fn ask(config: &Config, sql: &str) -> anyhow::Result<Vec<u8>> {
+    let connection = db::connect(&config.db()).await?;
+    explore::read_only(&connection).await?;
+    let mut csv = Vec::new();
+    format::write(db::wire_rows(&connection, sql, &[]).await?, Kind::Csv, &mut csv).await?;
+    Ok(csv)
+}
+
+/// `asked`: the rows of the query for positions.
+fn cut_all(args: &Args, asked: Option<Vec<u8>>, scratch: &Path) -> anyhow::Result<ExitCode> {
+    let targets = targets(args, asked)?;
     let cache = gzip::Cache::new(scratch, CACHE_BYTES);
     let mut images = images(args, &cache)?;
     let look = look(args)?;
@@ -143,11 +166,19 @@ fn progress_bar(length: u64) -> ProgressBar {
     style.map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))
 }
 
-fn targets(args: &Args) -> anyhow::Result<Vec<Target>> {
-    let size = args.size.as_deref().map(|text| sizes(text, args.unit)).transpose()?;
-    if let Some(list) = &args.list {
-        return listed(list, size.or(args.ra.as_deref().and_then(|text| sizes(text, args.unit).ok())), args.unit);
+fn targets(args: &Args, asked: Option<Vec<u8>>) -> anyhow::Result<Vec<Target>> {
+    let rows = match (asked, &args.list) {
+        (Some(csv), _) => Some(("the query's answer".to_owned(), rows(csv.as_slice())?)),
+        (None, Some(path)) => Some((path.display().to_string(), table(path)?)),
+        (None, None) => None,
+    };
+    if let Some((name, rows)) = rows {
+        // the only word beside a list is the size
+        anyhow::ensure!(args.dec.is_none(), "with --list and --query the positions are theirs: give the size alone");
+        let size = args.ra.as_deref().map(|text| sizes(text, args.unit)).transpose()?;
+        return listed(&name, &rows, size, args.unit);
     }
+    let size = args.size.as_deref().map(|text| sizes(text, args.unit)).transpose()?;
     let (Some(ra), Some(dec), Some(size)) = (&args.ra, &args.dec, size) else { bail!("give RA DEC SIZE, or --list") };
     let (ra_deg, dec_deg) = (position::ra_deg(ra)?, position::dec_deg(dec)?);
     Ok(vec![Target { name: format!("{ra_deg:.5}{dec_deg:+.5}"), piece: frame(ra_deg, dec_deg, size) }])
@@ -174,18 +205,17 @@ fn sizes(text: &str, unit: Unit) -> anyhow::Result<[f64; 2]> {
     Ok([side(&width)?, side(height)?])
 }
 
-fn listed(path: &Path, size: Option<[f64; 2]>, unit: Unit) -> anyhow::Result<Vec<Target>> {
-    let rows = table(path)?;
+fn listed(of: &str, rows: &[Row], size: Option<[f64; 2]>, unit: Unit) -> anyhow::Result<Vec<Target>> {
     let target = |(number, row): (usize, &Row)| -> anyhow::Result<Target> {
         let (ra_deg, dec_deg) = row.position()?;
         let size = match row.cell("size") {
             Some(text) => sizes(text, unit)?,
-            None => size.context("no size: give a column size, or SIZE before --list")?,
+            None => size.context("no size: give a column size, or a size for all beside --list or --query")?,
         };
         let name = row.cell("name").map_or_else(|| format!("{:05}_{ra_deg:.5}{dec_deg:+.5}", number + 1), safe_name);
         Ok(Target { name, piece: frame(ra_deg, dec_deg, size) })
     };
-    rows.iter().enumerate().map(|row| target(row).with_context(|| format!("{}, line {}", path.display(), row.0 + 2))).collect()
+    rows.iter().enumerate().map(|row| target(row).with_context(|| format!("{of}, line {}", row.0 + 2))).collect()
 }
 
 /// Letters, digits and `+-._` of a name: it becomes a part of a file name.
@@ -211,11 +241,18 @@ impl Row {
 }
 
 fn table(path: &Path) -> anyhow::Result<Vec<Row>> {
-    let reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_path(path);
-    let mut reader = reader.with_context(|| format!("reading {}", path.display()))?;
+    let read = || match path.to_str() {
+        Some("-") => rows(std::io::stdin().lock()),
+        _ => rows(std::fs::File::open(path)?),
+    };
+    read().with_context(|| format!("reading {}", path.display()))
+}
+
+fn rows(csv: impl Read) -> anyhow::Result<Vec<Row>> {
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(csv);
     let names: Vec<String> = reader.headers()?.iter().map(|name| name.trim_start_matches('#').trim().to_lowercase()).collect();
     let row = |record: csv::StringRecord| Row(names.iter().cloned().zip(record.iter().map(str::to_owned)).collect());
-    reader.records().map(|record| Ok(row(record.with_context(|| format!("reading {}", path.display()))?))).collect()
+    reader.records().map(|record| Ok(row(record?))).collect()
 }
 
 /// An open file with an image.
@@ -257,7 +294,7 @@ fn open(path: &Path, select: &Select, cache: &gzip::Cache) -> Result<Opened, ima
 }
 
 /// The files of words that are files, folders (with those below) or patterns, and whether a word named the file itself.
-fn files(words: &[String]) -> anyhow::Result<Vec<(PathBuf, bool)>> {
+pub fn files(words: &[String]) -> anyhow::Result<Vec<(PathBuf, bool)>> {
     let mut files = Vec::new();
     for word in words {
         let path = Path::new(word);

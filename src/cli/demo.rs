@@ -1,17 +1,21 @@
 //! `brickyard demo`: a synthetic sample of the survey, loaded, asked and served, in one command.
 //!
 //! What it makes lies in `<data_dir>/demo`: `survey/` (the simulated files), `sample.json` (the options that they were
-//! made with; it is there when they are whole), and two pictures. The rows go into the ordinary database of the data
+//! made with; it is there when they are whole), three pictures, and `reduction/`, the data directory of a reduction that the stage runner
+//! does ([`super::reduce`]). The rows go into the ordinary database of the data
 //! directory, so that every other command answers from them afterwards; a database that holds files of the user's own
 //! is refused, because synthetic stars among real ones would be found by nobody. Run again, everything that is there
 //! is used as it is.
 
 use super::answer::write_png;
-use super::{load, serve, simulate};
+use super::{cutout, images, load, reduce, serve, simulate};
+use crate::archive::{Roots, registry};
 use crate::config::Config;
+use crate::cutout::{self as pictures, Origin};
 use crate::db::{self, Connection, cluster};
 use crate::explore::{Lightcurve, Map, Star, map};
 use crate::format::table;
+use crate::image::{FitsFile, Piece, Select, gzip};
 use crate::ingest::{self, Event, Indexing, Progress, files, ledger, manifest, sort};
 use crate::simulate::{Dolphot, Options};
 use anyhow::Context;
@@ -22,15 +26,17 @@ use std::io::{IsTerminal, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Simulate a sample of a survey, load it, ask it and serve it: a first look
 ///
-/// The sample is synthetic (bricks 1, 4, 15 and 23 of PHAT, thinned) and goes into the database of the data directory,
+/// The sample is synthetic (bricks 1, 4, 15 and 23 of PHAT, thinned, and a drizzled mosaic of each in six filters) and goes into the database of the data directory,
 /// which must not hold files of your own. The first run takes about a minute; run again, it uses what is there.
 ///
-/// It shows the answers to the three example queries of the paper, two pictures, and commands to go on with, and then serves
+/// It shows the answers to the three example queries of the paper, three pictures, a reduction from exposures to rows by the stage runner,
+/// and commands to go on with, and then serves
 /// the sample over HTTP for TOPCAT, pyvo, STILTS and browsers. Service and database run until you press Ctrl-C; a database that ran
 /// before goes on running.
 #[derive(clap::Args)]
@@ -52,6 +58,13 @@ const INTERRUPTED: u8 = 130;
 const V5343: Star = Star::Near { ra_deg: 11.02203, dec_deg: 41.23451, radius_deg: 0.2 / 3600.0 };
 const V5343_PERIOD_D: f64 = 10.29;
 
+/// The side of its mosaics.
+const MOSAIC_ARCSEC: f64 = 40.0;
+/// The brick whose middle is drawn in colours: the nearest to M31's centre.
+const DRAWN_BRICK: &str = "brick01";
+/// Red, green, blue.
+const DRAWN_FILTERS: [&str; 3] = ["f814w", "f475w", "f336w"];
+
 pub async fn run(config: &Config, args: Args) -> anyhow::Result<ExitCode> {
     let mut interrupted = Interrupted::new()?;
     let options = config.db();
@@ -66,12 +79,13 @@ pub async fn run(config: &Config, args: Args) -> anyhow::Result<ExitCode> {
         if ours {
             cluster::stop(&options).await?;
         }
+        cluster::stop(&reduce::place(config, &absolute(&config.data_dir()).join("demo")).db()).await?;
         eprintln!("interrupted; the same command goes on from here");
         // The simulation may still be at work on threads that nothing can call back.
         std::process::exit(i32::from(INTERRUPTED));
     };
     let served = match &shown {
-        Ok(()) => serve(config, &args, &mut interrupted).await,
+        Ok(drawn) => serve(config, &args, drawn, &mut interrupted).await,
         Err(_) => Ok(()),
     };
     if ours {
@@ -81,9 +95,20 @@ pub async fn run(config: &Config, args: Args) -> anyhow::Result<ExitCode> {
     shown.and(served).map(|()| ExitCode::SUCCESS)
 }
 
-/// Serves the sample until Ctrl-C, or only until the service has shown that it answers.
-async fn serve(config: &Config, args: &Args, interrupted: &mut Interrupted) -> anyhow::Result<()> {
+/// The same, with the survey's folder as one of those that images may lie in.
+fn with_images(config: &Config) -> Config {
     let mut config = config.clone();
+    config.images.roots.push(survey_folder(&config));
+    config
+}
+
+fn survey_folder(config: &Config) -> PathBuf {
+    absolute(&config.data_dir()).join("demo/survey")
+}
+
+/// Serves the sample until Ctrl-C, or only until the service has shown that it answers.
+async fn serve(config: &Config, args: &Args, drawn: &Drawn, interrupted: &mut Interrupted) -> anyhow::Result<()> {
+    let mut config = with_images(config);
     args.listen.put_into(&mut config);
     // requests would scroll the commands away
     config.web.log_level = "warn".to_owned();
@@ -101,6 +126,7 @@ async fn serve(config: &Config, args: &Args, interrupted: &mut Interrupted) -> a
     let serving = tokio::spawn(serve::until(app, listener, async { drop(stopped.await) }));
     let line = prove(address).await?;
     println!("\nServing at {base_url}/ for TOPCAT, pyvo, STILTS and your browser ({line}).");
+    println!("{}", drawn.urls(&base_url));
     if !args.once {
         println!("The service and the database run until you press Ctrl-C here.");
         interrupted.wait().await;
@@ -145,7 +171,7 @@ impl Interrupted {
     }
 }
 
-async fn show(config: &Config, args: &Args) -> anyhow::Result<()> {
+async fn show(config: &Config, args: &Args) -> anyhow::Result<Drawn> {
     let begun = Instant::now();
     let dir = config.data_dir().join("demo");
     fs::create_dir_all(&dir).with_context(|| format!("cannot make the folder {}", dir.display()))?;
@@ -164,9 +190,16 @@ async fn show(config: &Config, args: &Args) -> anyhow::Result<()> {
     load(config, &connection, &dir.join("survey")).await?;
 
     ask(&connection, &dir).await?;
+
+    step(8, "Images of the same stars: drizzled mosaics in six filters");
+    // the session of the questions refuses to write
+    let drawn = register(&with_images(config), &mut db::connect(&config.db()).await?, &dir).await?;
+
+    step(9, "Exposures of a brick to rows of their own, by the stage runner");
+    reduce::run(&reduce::place(config, &dir)).await?;
     println!("\nAll of it took {:.0} s.", begun.elapsed().as_secs_f64());
-    println!("{}", go_on(config).await?);
-    Ok(())
+    println!("{}", go_on(config, &drawn).await?);
+    Ok(drawn)
 }
 
 fn step(number: usize, what: &str) {
@@ -193,11 +226,17 @@ struct Sample {
     objects: u64,
     measurements: u64,
     files: usize,
+    /// Mosaics; samples of older versions have none.
+    #[serde(default)]
+    images: usize,
 }
 
 /// Simulates the survey unless it is there.
 async fn survey(dir: &Path, objects: u64) -> anyhow::Result<()> {
     let note = dir.join("sample.json");
+    // The text of DOLPHOT would be the same measurements once more.
+    let images_arcsec = Some(MOSAIC_ARCSEC);
+    let options = Options { objects, dolphot: Dolphot::None, images_arcsec, ..Options::new(dir.join("survey")) };
     if let Some(sample) = earlier(&note)? {
         anyhow::ensure!(
             sample.asked == objects,
@@ -207,24 +246,55 @@ async fn survey(dir: &Path, objects: u64) -> anyhow::Result<()> {
         );
         if dir.join("survey").is_dir() {
             println!("{}, from an earlier run", sample.text());
-            return Ok(());
+            return extend(sample, options, &note).await;
         }
     }
     let begun = Instant::now();
-    // The text of DOLPHOT would be the same measurements once more.
-    let options = Options { objects, dolphot: Dolphot::None, ..Options::new(dir.join("survey")) };
     let report = simulate::simulate(options).await?;
-    let files = report.files.iter().filter(|file| !file.path.ends_with("truth.fits")).count();
-    let sample = Sample { asked: objects, objects: report.objects, measurements: report.measurements, files };
-    let text = serde_json::to_string(&sample).context("writing down what was simulated")?;
-    fs::write(&note, text).with_context(|| format!("cannot write {}", note.display()))?;
+    let images = report.files.iter().filter(|file| is_mosaic(&file.path)).count();
+    let files = report.files.iter().filter(|file| !file.path.ends_with("truth.fits")).count() - images;
+    let sample = Sample { asked: objects, objects: report.objects, measurements: report.measurements, files, images };
+    sample.write(&note)?;
     println!("{} ({:.1} s)", sample.text(), begun.elapsed().as_secs_f64());
     Ok(())
 }
 
+/// Draws the mosaics that the sample of an older version has not, or that have gone.
+async fn extend(mut sample: Sample, options: Options, note: &Path) -> anyhow::Result<()> {
+    let there = mosaics(&options.out)?.len();
+    if sample.images > 0 && there >= sample.images {
+        return Ok(());
+    }
+    let begun = Instant::now();
+    let drawn = tokio::task::spawn_blocking(move || crate::simulate::add_images(&options)).await.context("drawing stopped")??;
+    sample.images = drawn.len();
+    sample.write(note)?;
+    println!("{} mosaics added to it ({:.1} s)", sample.images, begun.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn is_mosaic(path: &Path) -> bool {
+    path.to_string_lossy().ends_with("_drz.fits")
+}
+
+/// The mosaics of a survey, by path.
+fn mosaics(survey: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let files = cutout::files(&[survey.display().to_string()])?;
+    Ok(files.into_iter().map(|(path, _)| path).filter(|path| is_mosaic(path)).collect())
+}
+
 impl Sample {
     fn text(&self) -> String {
-        format!("{} objects, {} measurements, {} files", HumanCount(self.objects), HumanCount(self.measurements), self.files)
+        let (objects, measurements) = (HumanCount(self.objects), HumanCount(self.measurements));
+        match self.images {
+            0 => format!("{objects} objects, {measurements} measurements, {} files", self.files),
+            images => format!("{objects} objects, {measurements} measurements, {} files, {images} mosaics", self.files),
+        }
+    }
+
+    fn write(&self, note: &Path) -> anyhow::Result<()> {
+        let text = serde_json::to_string(self).context("writing down what was simulated")?;
+        fs::write(note, text).with_context(|| format!("cannot write {}", note.display()))
     }
 }
 
@@ -323,6 +393,69 @@ async fn ask(connection: &Connection, dir: &Path) -> anyhow::Result<()> {
     answer(connection, include_str!("../../sql/demo/tbl_stat.sql")).await
 }
 
+/// What has been drawn, for the commands to copy.
+struct Drawn {
+    /// A mosaic, as `/svc/cutout` names it.
+    file: String,
+    ra_deg: f64,
+    dec_deg: f64,
+}
+
+impl Drawn {
+    /// Questions about images that a browser can ask.
+    fn urls(&self, base_url: &str) -> String {
+        let Drawn { file, ra_deg, dec_deg } = self;
+        let mosaic = format!("{base_url}/svc/cutout?siaRef={file}&POS={ra_deg:.5},{dec_deg:.5}");
+        format!(
+            "Images at a position, a piece of one as FITS, the same to look at:\n  \
+             {base_url}/sia2/query?POS=CIRCLE+{ra_deg:.5}+{dec_deg:.5}+0.001&RESPONSEFORMAT=csv\n  \
+             {mosaic}&SIZE=0.003\n  {mosaic}&SIZE=0.01&preview=true"
+        )
+    }
+}
+
+/// Registers the mosaics, says what there is, and draws the middle of one in colours.
+async fn register(config: &Config, connection: &mut Connection, dir: &Path) -> anyhow::Result<Drawn> {
+    let begun = Instant::now();
+    let roots = Roots::new(&config.images.roots, &config.store_credentials())?;
+    let cache = Arc::new(gzip::Cache::new(load::scratch_dir(config)?, u64::MAX));
+    registry::create(connection).await?;
+    let paths = mosaics(&dir.join("survey"))?;
+    for path in &paths {
+        registry::add(connection, &roots, path, &registry::Adding::default(), &cache).await?;
+    }
+    images::publish(config, connection).await?;
+    println!("{} images are registered in ivoa.obscore ({:.1} s)", paths.len(), begun.elapsed().as_secs_f64());
+    answer(connection, include_str!("../../sql/demo/images.sql")).await?;
+
+    let lines = registry::list(connection).await?;
+    let [red, green, blue] = DRAWN_FILTERS;
+    let is_drawn = |path: &str, filter: &str| path.starts_with(DRAWN_BRICK) && path.contains(&format!("_{filter}_"));
+    let middle = lines.iter().find(|line| is_drawn(&line.path, green)).with_context(|| format!("no image of {DRAWN_BRICK} in {green}"))?;
+    let file = |filter: &str| {
+        let wanted = || format!("no mosaic of {DRAWN_BRICK} in {filter}");
+        let is_meant = |path: &&PathBuf| path.strip_prefix(dir.join("survey")).is_ok_and(|path| is_drawn(&path.to_string_lossy(), filter));
+        paths.iter().find(is_meant).cloned().with_context(wanted)
+    };
+    let files = [file(red)?, file(green)?, file(blue)?];
+    let size_deg = 0.9 * MOSAIC_ARCSEC / 3600.0;
+    let piece = Piece::Frame { ra_deg: middle.ra_deg, dec_deg: middle.dec_deg, width_deg: size_deg, height_deg: size_deg };
+    let draw = move || -> anyhow::Result<Vec<u8>> {
+        let look = pictures::Look { scale_bar: true, compass: true, ..pictures::Look::default() };
+        let mut opened = files.iter().map(|path| FitsFile::open(path, &cache)).collect::<Result<Vec<_>, _>>()?;
+        let [red, green, blue] = opened.as_mut_slice() else { anyhow::bail!("a colour picture is made of three images") };
+        let select = &Select::First;
+        Ok(pictures::colour([red, green, blue].map(|file| Origin { file, select }), &piece, &look)?)
+    };
+    let bytes = tokio::task::spawn_blocking(draw).await.context("drawing stopped")??;
+    let png = dir.join("colour.png");
+    write_png(&png, &bytes)?;
+    let arcsec = size_deg * 3600.0;
+    println!("{arcsec:.0} x {arcsec:.0} arcsec of {DRAWN_BRICK} in {red}, {green}, {blue} are drawn in colours in {}", png.display());
+    let name = middle.path.rsplit('/').next().unwrap_or(&middle.path).to_owned();
+    Ok(Drawn { file: name, ra_deg: middle.ra_deg, dec_deg: middle.dec_deg })
+}
+
 /// Prints the statement and its rows.
 async fn answer(connection: &Connection, file: &str) -> anyhow::Result<()> {
     let statement: Vec<&str> = file.lines().filter(|line| !line.starts_with("--")).collect();
@@ -340,7 +473,7 @@ async fn answer(connection: &Connection, file: &str) -> anyhow::Result<()> {
 }
 
 /// Commands to copy.
-async fn go_on(config: &Config) -> anyhow::Result<String> {
+async fn go_on(config: &Config, drawn: &Drawn) -> anyhow::Result<String> {
     let program = quoted(&std::env::current_exe().context("cannot tell where this program lies")?);
     let place = config.data_dir.as_ref().map(|dir| format!(" --data-dir {}", quoted(&absolute(dir)))).unwrap_or_default();
     let (stop, jdbc) = match cluster_port(config).await? {
@@ -350,6 +483,9 @@ async fn go_on(config: &Config) -> anyhow::Result<String> {
         ),
         None => ("", "TOPCAT and JDBC: the server of your --database-url".to_owned()),
     };
+    let survey = quoted(&survey_folder(config));
+    let reduction = quoted(&absolute(&config.data_dir()).join("demo/reduction"));
+    let [red, green, blue] = DRAWN_FILTERS;
     Ok(format!(
         r#"
 How to go on, in another terminal:
@@ -359,12 +495,19 @@ How to go on, in another terminal:
   brickyard map --png colour.png --value mean:"f475w_vega - f814w_vega" \
       --where "f475w_vega < 90 AND f814w_vega < 90"
   brickyard lightcurve 11.02203 41.23451 --period 10.29 --png v5343.png
+  brickyard cutout {ra:.5} {dec:.5} 20arcsec --file {survey}/{DRAWN_BRICK} --rgb --filter {red},{green},{blue} --output colour.png
   brickyard db psql{stop}
+  {program} --data-dir {reduction} pipeline tree m31
 Python: psycopg.connect(URL), psql and others: the URL of
   brickyard db url
 {jdbc}
+Images, for brickyard serve and brickyard images:
+  export BRICKYARD_IMAGES_ROOTS="['{folder}']"
 Your own files, in a database without synthetic stars:
   {program} --data-dir DIR load FOLDER"#,
+        ra = drawn.ra_deg,
+        dec = drawn.dec_deg,
+        folder = survey_folder(config).display(),
         alias = format!("{program}{place}").replace('\'', r"'\''"),
     ))
 }

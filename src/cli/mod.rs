@@ -12,14 +12,18 @@ mod config;
 mod cutout;
 mod db;
 mod demo;
+mod images;
 mod lightcurve;
 mod load;
 mod map;
 mod pipeline;
+mod provenance;
+mod reduce;
 mod schema;
 mod serve;
 mod simulate;
 mod sql;
+mod stage;
 mod worker;
 
 /// Build resolved-star photometry catalogues in PostgreSQL, and ask them
@@ -48,12 +52,14 @@ enum Command {
     Adql(adql::Args),
     Cone(cone::Args),
     Map(map::Args),
+    Images(images::Args),
     Cutout(cutout::Args),
     Lightcurve(lightcurve::Args),
     Simulate(simulate::Args),
     Schema(schema::Args),
     Pipeline(pipeline::Args),
     Worker(worker::Args),
+    Stage(stage::Args),
     Db(db::Args),
     Config(config::Args),
     Bench(bench::Args),
@@ -114,11 +120,13 @@ async fn run(mut cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Sql(args) => sql::run(&cli.config, args).await,
         Command::Adql(args) => adql::run(&cli.config, args).await,
         Command::Cone(args) => cone::run(&cli.config, args).await,
+        Command::Images(args) => images::run(&cli.config, args).await,
         Command::Cutout(args) => cutout::run(&cli.config, args).await,
         Command::Map(args) => map::run(&cli.config, args).await,
         Command::Lightcurve(args) => lightcurve::run(&cli.config, args).await,
         Command::Pipeline(args) => pipeline::run(&cli.config, args).await,
         Command::Worker(args) => worker::run(&cli.config, args).await,
+        Command::Stage(args) => stage::run(&cli.config, args).await,
         Command::Bench(args) => bench::run(&cli.config, args).await,
     }
 }

@@ -1,5 +1,6 @@
 //! `brickyard pipeline`: checks and draws pipelines, makes runs, fires events, shows and mends what goes on, serves workers.
 
+use super::provenance::{self, Crate, What};
 use super::worker::log_lines;
 use crate::config::Config;
 use crate::db::{self, Connection};
@@ -34,13 +35,15 @@ pub struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  brickyard pipeline check phat.toml
-  brickyard pipeline graph phat.toml --png phat.png
-  brickyard pipeline run create m31 phat.toml --set dolphot=/opt/dolphot/bin/dolphot
+  brickyard pipeline check mine.toml
+  brickyard pipeline graph phat --png phat.png         phat: PHAT's own pipeline, built in
+  brickyard pipeline run create m31 phat --set dolphot=/opt/dolphot/bin
   brickyard pipeline fire m31 new_image --key j8f801 --payload '{\"field\": \"b01f05\"}' --file raw=j8f801_flc.fits
   brickyard pipeline status m31
   brickyard pipeline jobs m31 --failed
-  brickyard pipeline retry m31 --task dolphot --outcome oom --memory 2";
+  brickyard pipeline retry m31 --task dolphot --outcome oom --memory 2
+  brickyard pipeline provenance hlsp_phat_..._st.fits
+  brickyard pipeline export hlsp_phat_..._st.fits --out crate";
 
 #[derive(clap::Subcommand)]
 enum Verb {
@@ -104,6 +107,20 @@ enum Verb {
     },
     /// Everything about one job: attempts, inputs, outputs
     Job { job: i64 },
+    /// Where a file comes from: jobs, commands, versions, inputs by hash
+    Provenance {
+        #[command(flatten)]
+        what: What,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a file with where it comes from as an RO-Crate
+    Export {
+        #[command(flatten)]
+        export: Crate,
+        #[command(flatten)]
+        place: Place,
+    },
     /// Print the log of a job's last attempt
     Logs {
         job: i64,
@@ -308,6 +325,10 @@ pub async fn run(config: &Config, args: Args) -> anyhow::Result<ExitCode> {
             jobs(config, &run, state.as_deref(), &which.selector(), most, json).await?;
         }
         Verb::Job { job } => one_job(config, job).await?,
+        Verb::Provenance { what, json } => provenance::show(&connect(config).await?, &what, json).await?,
+        Verb::Export { export, place } => {
+            provenance::export(&connect(config).await?, &open_store(config, &place)?, &export).await?;
+        }
         Verb::Logs { job, attempt, follow } => logs(config, job, attempt, follow).await?,
         Verb::Retry { target, memory } => change(config, "retry", &target, memory).await?,
         Verb::Skip(target) => change(config, "skip", &target, None).await?,
@@ -328,8 +349,12 @@ pub async fn run(config: &Config, args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// A manifest from its file; `phat`, where no file has that name, is the one that is built in.
 fn read(file: &Path) -> anyhow::Result<Manifest> {
     let path = file.display().to_string();
+    if path == "phat" && !file.exists() {
+        return Ok(Manifest::parse("loaders/phat_v2/pipeline/phat.toml", crate::stage::PHAT)?);
+    }
     let text = std::fs::read_to_string(file).map_err(|error| anyhow::anyhow!("{}", manifest::unreadable(&path, &error)))?;
     Ok(Manifest::parse(&path, &text)?)
 }
@@ -477,7 +502,7 @@ fn read_events(path: &Path) -> anyhow::Result<Vec<Told>> {
 }
 
 /// A file under its hash, for an event to bring.
-async fn put_file(store: &Store, role: &str, path: &Path) -> anyhow::Result<Value> {
+pub(super) async fn put_file(store: &Store, role: &str, path: &Path) -> anyhow::Result<Value> {
     let name = path.file_name().and_then(|name| name.to_str()).with_context(|| format!("{} has no plain name", path.display()))?;
     let (sha256, bytes) = scratch::sha256_of(path).with_context(|| format!("cannot read {}", path.display()))?;
     let key = master::external_key(&sha256, name);
@@ -492,16 +517,21 @@ async fn put_file(store: &Store, role: &str, path: &Path) -> anyhow::Result<Valu
     }
 }
 
+/// The store in the data directory.
+pub(super) fn store_of(config: &Config) -> anyhow::Result<Store> {
+    open_store(config, &Place { store: None })
+}
+
 fn open_store(config: &Config, place: &Place) -> anyhow::Result<Store> {
     let usual = || config.data_dir().join("pipeline").join("store").display().to_string();
     Ok(Store::open(&place.store.clone().unwrap_or_else(usual), &config.store_credentials())?)
 }
 
-fn log_dir(config: &Config) -> PathBuf {
+pub(super) fn log_dir(config: &Config) -> PathBuf {
     config.data_dir().join("pipeline").join("logs")
 }
 
-async fn status(config: &Config, run: Option<&str>, json: bool) -> anyhow::Result<()> {
+pub(super) async fn status(config: &Config, run: Option<&str>, json: bool) -> anyhow::Result<()> {
     let Some(run) = run else {
         let connection = connect(config).await?;
         let runs = admin::runs(&connection).await?;
@@ -528,7 +558,7 @@ async fn status(config: &Config, run: Option<&str>, json: bool) -> anyhow::Resul
     Ok(())
 }
 
-async fn tree(config: &Config, run: &str, job: Option<i64>, depth: usize, most: i64) -> anyhow::Result<()> {
+pub(super) async fn tree(config: &Config, run: &str, job: Option<i64>, depth: usize, most: i64) -> anyhow::Result<()> {
     let (connection, id) = find(config, run).await?;
     print_branch(&connection, id, job, None, 0, depth, most).await?;
     if job.is_none() {

@@ -1,5 +1,6 @@
 //! `brickyard serve`: the query service over HTTP.
 
+use crate::archive::Archive;
 use crate::config::Config;
 use crate::tap::{Service, jobs::Jobs, service::Place};
 use crate::web::{self, App, options::Log};
@@ -91,12 +92,14 @@ pub async fn open(config: &Config) -> anyhow::Result<(TcpListener, App)> {
         .await
         .with_context(|| format!("cannot listen on {address}; --port N takes another port, --port 0 a free one"))?;
     let base_url = base_url(&options.base_url, listener.local_addr()?)?;
-    let place = Place { db: config.db(), schema_dirs: config.schema_dir.clone(), data_dir: config.data_dir() };
+    let place = Place { db: config.db(), schema_dirs: config.schema_dir.clone(), data_dir: config.data_dir(), base_url };
+    let archive = Arc::new(Archive::open(config.images.clone(), &config.store_credentials(), &config.data_dir().join("scratch"))?);
     let service = Arc::new(Service::start(place, config.tap.clone()).await?);
     service.watch();
     let jobs = Arc::new(open_jobs(config).await?);
-    jobs.work(&service);
-    Ok((listener, App::new(options, service, jobs, base_url)))
+    let app = App::new(options, service, jobs, archive);
+    web::uws::work(&app);
+    Ok((listener, app))
 }
 
 /// The queue of jobs, with its results in the data directory.

@@ -61,6 +61,9 @@ pub struct Args {
     /// Draw drizzled mosaics in six filters too, squares of this side about the first field of each brick
     #[arg(long, value_name = "ARCSEC", num_args = 0..=1, default_missing_value = "40")]
     images: Option<f64>,
+    /// Write the headers of the exposures too, for a reduction to begin with (needs --overlaps none)
+    #[arg(long)]
+    exposures: bool,
     /// Write _phot.fits rather than _phot.fits.gz
     #[arg(long)]
     no_gzip: bool,
@@ -117,6 +120,7 @@ impl Args {
             gzip: !self.no_gzip,
             force: self.force,
             images_arcsec: self.images,
+            exposures: self.exposures,
             ..Options::new(&self.out)
         })
     }
@@ -172,6 +176,7 @@ fn summarise(out: &std::path::Path, report: &Report, elapsed: Duration) {
         ("_phot.fits", "_phot.fits: measurements, one file a field"),
         ("_phot.fits.gz", "_phot.fits.gz: measurements, one file a field"),
         (".phot", ".phot: the same as DOLPHOT's text"),
+        ("_flt.fits", "_flt.fits: exposures, their headers only (rows: chips)"),
         ("truth.fits", "truth.fits: what was put in"),
         ("_drz.fits", "_drz.fits: drizzled mosaics, a file a filter (rows: stars drawn)"),
     ] {

@@ -108,6 +108,7 @@ impl Machine {
             ("max_parallel_workers", self.cores.to_string(), ""),
             ("max_parallel_workers_per_gather", some.clone(), ""),
             ("max_parallel_maintenance_workers", some, "index building"),
+            ("parallel_setup_cost", "10000".into(), "starting workers takes 10 to 20 ms, in which one process has read a cone"),
         ]
     }
 }

@@ -113,7 +113,9 @@ fn start(source: WireRows, head: Head, kind: Kind, limit: Option<u64>, is_strict
         progress: progress.clone(),
         state: State::Fresh,
     };
-    Answer { stream: stream::unfold(run, |mut run| async move { Some((run.next().await?, run)) }).boxed(), progress }
+    // gzip asks once more after the end
+    let stream = stream::unfold(run, |mut run| async move { Some((run.next().await?, run)) }).fuse().boxed();
+    Answer { stream, progress }
 }
 
 /// The columns with the metadata that the caller knows of them; the types are what comes.

@@ -12,6 +12,7 @@
 //!
 //! Memory: one line and the caller's buffer; a text of any length is read once from start to end.
 
+use super::decimal;
 use super::fits::{Header, parse_card};
 use super::layout::{Layout, RawColumn, RawKind};
 use crate::sky::tangent::Tangent;
@@ -44,7 +45,7 @@ fn append(path: &Path, tail: &str) -> PathBuf {
 }
 
 /// A line of 999 columns has some 10 kB; what is longer is no line.
-const LINE_BYTES: u64 = 1 << 20;
+pub const LINE_BYTES: u64 = 1 << 20;
 
 /// What the descriptions of the 11 global columns begin with, and what they become.
 const GLOBALS: [(&str, &str, RawKind); 11] = [
@@ -81,20 +82,133 @@ const BLOCK: [(&str, &str, RawKind); 16] = [
     ("Photometry quality flag", "FLAG#", RawKind::Short),
 ];
 
+/// Where a number of a line goes in the row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Place {
+    Short(usize),
+    Float(usize),
+    Double(usize),
+    /// It goes nowhere, but must be this.
+    Always(i16),
+    /// It goes nowhere, but is a number.
+    Nowhere,
+}
+
+/// How a line of text becomes a row: what its side files say. It is read by as many threads as like.
+pub struct Guide {
+    pub path: PathBuf,
+    pub layout: Layout,
+    pub header: Header,
+    /// For each number of a line.
+    places: Vec<Place>,
+    x: usize,
+    y: usize,
+    ra_offset: usize,
+    wcs: Tangent,
+}
+
+impl Guide {
+    /// Reads the files beside `path`; see [`Reader::open`].
+    pub fn read(path: &Path) -> Result<Guide, Error> {
+        let columns_path = append(path, ".columns");
+        let columns = std::fs::read_to_string(&columns_path).map_err(|source| Error::Io { path: columns_path.clone(), source })?;
+        let description = describe(&columns).map_err(|(line, what)| Error::Line { path: columns_path, line, what })?;
+        let mut header = description.header;
+        read_info(path, &description.images, &mut header)?;
+        let wcs = read_wcs(path)?;
+        let place = |&(kind, offset): &(RawKind, usize)| match kind {
+            RawKind::Short => Place::Short(offset),
+            RawKind::Float => Place::Float(offset),
+            _ => Place::Double(offset),
+        };
+        Ok(Guide {
+            path: path.to_owned(),
+            places: description.fields.iter().map(place).collect(),
+            layout: description.layout,
+            header,
+            x: description.x,
+            y: description.y,
+            ra_offset: description.ra_offset,
+            wcs,
+        })
+    }
+
+    /// Puts the named columns into this order, with these kinds (`Short`, `Float`, or `Double`), and leaves the others out; those of
+    /// `always` must have the given value in every line. RA_J2000 and DEC_J2000 must stand side by side.
+    ///
+    /// # Panics
+    /// When a name is not one of the layout's: the caller takes them from there.
+    pub fn arrange(&mut self, columns: &[(String, RawKind)], always: &[(&str, i16)]) {
+        let known = |name: &str| self.layout.index(name).expect("a column of the layout");
+        let mut places = vec![Place::Nowhere; self.places.len()];
+        for (name, value) in always {
+            places[known(name)] = Place::Always(*value);
+        }
+        let (mut arranged, mut offset) = (Vec::new(), 0);
+        for (name, kind) in columns {
+            let from = known(name);
+            if let Some(place) = places.get_mut(from) {
+                *place = match kind {
+                    RawKind::Short => Place::Short(offset),
+                    RawKind::Float => Place::Float(offset),
+                    _ => Place::Double(offset),
+                };
+            } else if name == "RA_J2000" {
+                self.ra_offset = offset;
+            }
+            arranged.push(RawColumn { kind: *kind, offset, ..self.layout.columns[from].clone() });
+            offset += kind.bytes(1);
+        }
+        (self.places, self.layout) = (places, Layout::new(arranged, offset));
+    }
+
+    /// Appends the row of a line, which ends with its line feed.
+    pub fn parse_line(&self, line: &[u8], buffer: &mut Vec<u8>) -> Result<(), String> {
+        let start = buffer.len();
+        buffer.resize(start + self.layout.row_bytes, 0);
+        let row = &mut buffer[start..];
+        let mut put = |offset: usize, bytes: &[u8]| row[offset..offset + bytes.len()].copy_from_slice(bytes);
+        let (mut x, mut y, mut at) = (0.0, 0.0, 0);
+        for (i, &place) in self.places.iter().enumerate() {
+            let Some(number) = decimal::scan(line, &mut at) else {
+                return Err(format!("{i} numbers, wanted {} (.columns)", self.places.len()));
+            };
+            let bad = || format!("column {}: {:?} is not a number", i + 1, String::from_utf8_lossy(number.text));
+            match place {
+                Place::Short(offset) => put(offset, &number.to_i16().ok_or_else(bad)?.to_be_bytes()),
+                Place::Float(offset) => put(offset, &number.to_f32().ok_or_else(bad)?.to_be_bytes()),
+                Place::Double(offset) => put(offset, &number.to_f64().ok_or_else(bad)?.to_be_bytes()),
+                Place::Always(wanted) if number.to_i16() != Some(wanted) => {
+                    return Err(format!("column {}: {:?}, wanted {wanted}", i + 1, String::from_utf8_lossy(number.text)));
+                }
+                Place::Always(_) => {}
+                Place::Nowhere => drop(number.to_f64().ok_or_else(bad)?),
+            }
+            if i == self.x {
+                x = number.to_f64().ok_or_else(bad)?;
+            } else if i == self.y {
+                y = number.to_f64().ok_or_else(bad)?;
+            }
+        }
+        if let Some(extra) = decimal::scan(line, &mut at) {
+            let extra = String::from_utf8_lossy(extra.text);
+            return Err(format!("more than {} numbers (.columns), the next is {extra:?}", self.places.len()));
+        }
+        let (ra, dec) = self.wcs.pixel_to_sky(x + 1.0, y + 1.0);
+        put(self.ra_offset, &ra.to_be_bytes());
+        put(self.ra_offset + 8, &dec.to_be_bytes());
+        Ok(())
+    }
+}
+
 /// Reads DOLPHOT text into raw big-endian rows.
 pub struct Reader {
-    path: PathBuf,
+    guide: Guide,
     text: BufReader<File>,
     line: Vec<u8>,
     line_number: u64,
     bytes: u64,
     bytes_read: u64,
-    /// For each number of a line: where it goes in the row.
-    fields: Vec<(RawKind, usize)>,
-    x: usize,
-    y: usize,
-    ra_offset: usize,
-    wcs: Tangent,
     pub layout: Layout,
     pub header: Header,
 }
@@ -106,33 +220,13 @@ impl Reader {
     /// `<name>_F475W_drz.fits`, where `<name>` is `path` without `.phot`. A `.hdr` is header cards as text (one a
     /// line or 80 characters each); of a `.fits` the first header with `CTYPE1` counts.
     pub fn open(path: &Path) -> Result<Reader, Error> {
-        let io = |path: &Path| {
-            let path = path.to_owned();
-            move |source| Error::Io { path, source }
-        };
-        let columns_path = append(path, ".columns");
-        let columns = std::fs::read_to_string(&columns_path).map_err(io(&columns_path))?;
-        let description = describe(&columns).map_err(|(line, what)| Error::Line { path: columns_path, line, what })?;
-        let mut header = description.header;
-        read_info(path, &description.images, &mut header)?;
-        let wcs = read_wcs(path)?;
-        let file = File::open(path).map_err(io(path))?;
-        let bytes = file.metadata().map_err(io(path))?.len();
-        Ok(Reader {
-            path: path.to_owned(),
-            text: BufReader::with_capacity(1 << 20, file),
-            line: Vec::new(),
-            line_number: 0,
-            bytes,
-            bytes_read: 0,
-            fields: description.fields,
-            x: description.x,
-            y: description.y,
-            ra_offset: description.ra_offset,
-            wcs,
-            layout: description.layout,
-            header,
-        })
+        let io = |source| Error::Io { path: path.to_owned(), source };
+        let guide = Guide::read(path)?;
+        let file = File::open(path).map_err(io)?;
+        let bytes = file.metadata().map_err(io)?.len();
+        let (layout, header) = (guide.layout.clone(), guide.header.clone());
+        let text = BufReader::with_capacity(1 << 20, file);
+        Ok(Reader { guide, text, line: Vec::new(), line_number: 0, bytes, bytes_read: 0, layout, header })
     }
 
     pub fn fraction_read(&self) -> f64 {
@@ -144,13 +238,13 @@ impl Reader {
         for rows in 0..most {
             self.line.clear();
             let read = (&mut self.text).take(LINE_BYTES).read_until(b'\n', &mut self.line);
-            let n = read.map_err(|source| Error::Io { path: self.path.clone(), source })?;
+            let n = read.map_err(|source| Error::Io { path: self.guide.path.clone(), source })?;
             if n == 0 {
                 return Ok(rows);
             }
             self.bytes_read += n as u64;
             self.line_number += 1;
-            self.parse_line(buffer).map_err(|what| Error::Line { path: self.path.clone(), line: self.line_number, what })?;
+            self.parse_line(buffer).map_err(|what| Error::Line { path: self.guide.path.clone(), line: self.line_number, what })?;
         }
         Ok(most)
     }
@@ -159,46 +253,18 @@ impl Reader {
     fn parse_line(&self, buffer: &mut Vec<u8>) -> Result<(), String> {
         if !self.line.ends_with(b"\n") {
             return Err(match self.line.len() as u64 {
-                LINE_BYTES => format!("longer than {LINE_BYTES} bytes: this is not DOLPHOT's text"),
-                _ => "the last line has no end: the file is truncated".into(),
+                LINE_BYTES => TOO_LONG.into(),
+                _ => UNENDED.into(),
             });
         }
-        let line = std::str::from_utf8(&self.line).map_err(|_| "not text: bytes that are not UTF-8".to_owned())?;
-        let start = buffer.len();
-        buffer.resize(start + self.layout.row_bytes, 0);
-        let row = &mut buffer[start..];
-        let mut words = line.split_ascii_whitespace();
-        let (mut x, mut y) = (0.0, 0.0);
-        for (i, &(kind, offset)) in self.fields.iter().enumerate() {
-            let word = words.next().ok_or_else(|| format!("{i} numbers, wanted {} (.columns)", self.fields.len()))?;
-            let bad = || format!("column {}: {word:?} is not a number", i + 1);
-            match kind {
-                RawKind::Short => {
-                    row[offset..offset + 2].copy_from_slice(&word.parse::<i16>().map_err(|_| bad())?.to_be_bytes());
-                }
-                RawKind::Float => {
-                    row[offset..offset + 4].copy_from_slice(&word.parse::<f32>().map_err(|_| bad())?.to_be_bytes());
-                }
-                _ => {
-                    let value = word.parse::<f64>().map_err(|_| bad())?;
-                    row[offset..offset + 8].copy_from_slice(&value.to_be_bytes());
-                    if i == self.x {
-                        x = value;
-                    } else if i == self.y {
-                        y = value;
-                    }
-                }
-            }
-        }
-        if let Some(extra) = words.next() {
-            return Err(format!("more than {} numbers (.columns), the next is {extra:?}", self.fields.len()));
-        }
-        let (ra, dec) = self.wcs.pixel_to_sky(x + 1.0, y + 1.0);
-        row[self.ra_offset..self.ra_offset + 8].copy_from_slice(&ra.to_be_bytes());
-        row[self.ra_offset + 8..self.ra_offset + 16].copy_from_slice(&dec.to_be_bytes());
-        Ok(())
+        self.guide.parse_line(&self.line, buffer)
     }
 }
+
+/// What is said of a line that is none.
+pub const TOO_LONG: &str = "longer than 1048576 bytes: this is not DOLPHOT's text";
+/// What is said of a last line without its line feed.
+pub const UNENDED: &str = "the last line has no end: the file is truncated";
 
 /// The exposure cards that `<stem>.columns` (and `<stem>.info`) tell, `None` if there is no such file.
 pub fn exposure_cards(stem: &Path) -> Result<Option<Header>, Error> {
@@ -338,12 +404,17 @@ fn read_wcs(path: &Path) -> Result<Tangent, Error> {
         let wanted = candidates.iter().map(|p| p.file_name().unwrap_or_default().to_string_lossy().into_owned()).collect();
         return Err(Error::NoWcs { path: path.to_owned(), wanted });
     };
+    let header = header_of(found)?;
+    Tangent::from_cards(|key| header.get(key)).map_err(|what| Error::BadWcs { path: found.clone(), what })
+}
+
+/// The cards of a reference image, or of its header as text.
+pub fn header_of(path: &Path) -> Result<Header, Error> {
     // headers come first in a FITS file and the first image's is the reference's: a megabyte holds it
     let mut head = Vec::new();
-    let file = File::open(found).map_err(|source| Error::Io { path: found.clone(), source })?;
-    file.take(1 << 20).read_to_end(&mut head).map_err(|source| Error::Io { path: found.clone(), source })?;
-    let header = cards(&String::from_utf8_lossy(&head));
-    Tangent::from_cards(|key| header.get(key)).map_err(|what| Error::BadWcs { path: found.clone(), what })
+    let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    file.take(1 << 20).read_to_end(&mut head).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    Ok(cards(&String::from_utf8_lossy(&head)))
 }
 
 /// Cards as lines or in 80-character records.

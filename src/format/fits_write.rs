@@ -154,6 +154,18 @@ fn table_header(columns: &[Column], rows: u64, extra: &[Card]) -> Vec<u8> {
     header(&cards)
 }
 
+/// The primary header and the table's. Their length does not depend on `rows`: who learns that number at the end writes them again.
+pub fn headers(columns: &[Column], rows: u64, cards: &[Card]) -> Vec<u8> {
+    let mut bytes = primary_header();
+    bytes.extend(table_header(columns, rows, cards));
+    bytes
+}
+
+/// The zeros that fill the last block after so many bytes of rows.
+pub fn padding(bytes: u64) -> Vec<u8> {
+    vec![0; (bytes.next_multiple_of(BLOCK as u64) - bytes) as usize]
+}
+
 /// A FITS file with one binary table, being written.
 pub struct TableFile<W: Write> {
     out: W,
@@ -167,8 +179,7 @@ impl<W: Write> TableFile<W> {
         if columns.len() > 999 {
             return Err(io::Error::other(format!("a FITS table has at most 999 columns, not {}", columns.len())));
         }
-        out.write_all(&primary_header())?;
-        out.write_all(&table_header(columns, rows, cards))?;
+        out.write_all(&headers(columns, rows, cards))?;
         Ok(TableFile { out, expected_bytes: rows * row_width(columns) as u64, written_bytes: 0 })
     }
 
@@ -187,8 +198,7 @@ impl<W: Write> TableFile<W> {
             let (got, wanted) = (self.written_bytes, self.expected_bytes);
             return Err(io::Error::other(format!("the table header promises {wanted} bytes of rows, {got} were written")));
         }
-        let padding = self.written_bytes.next_multiple_of(BLOCK as u64) - self.written_bytes;
-        self.out.write_all(&vec![0; padding as usize])?;
+        self.out.write_all(&padding(self.written_bytes))?;
         self.out.flush()?;
         Ok(self.out)
     }

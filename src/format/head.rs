@@ -29,6 +29,8 @@ pub struct Head {
     pub description: String,
     /// Query, software, citation, `standardID` and the like, in the order in which they shall stand. QUERY_STATUS is the writer's.
     pub infos: Vec<Info>,
+    /// Whole `PARAM` elements that precede the table in VOTable. They are written as they are.
+    pub parameters: Vec<String>,
     /// Whole `RESOURCE` elements that follow the results in VOTable: service descriptors. They are written as they are.
     pub resources: Vec<String>,
     /// What a cut-off answer says: which limit it was, and how to get more.
@@ -49,6 +51,7 @@ impl Default for Head {
             name: String::new(),
             description: String::new(),
             infos: Vec::new(),
+            parameters: Vec::new(),
             resources: Vec::new(),
             overflow: "The answer was cut off at the row limit; MAXREC or TOP set it.".to_owned(),
             frame: Frame::default(),

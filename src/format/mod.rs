@@ -9,6 +9,7 @@
 //! copy, no decoding (`brickyard bench load` is the measure). [`fits_write`] writes binary tables row by row.
 
 pub mod answer;
+mod decimal;
 mod delimited;
 pub mod dolphot;
 pub mod fits;

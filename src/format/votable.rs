@@ -148,6 +148,10 @@ fn push_prologue(out: &mut Vec<u8>, head: &Head, columns: &[Column]) {
     push_status(out, "OK", "");
     head.infos.iter().for_each(|info| push_info(out, info));
     push_systems(out, head, columns);
+    for parameter in &head.parameters {
+        out.extend_from_slice(parameter.as_bytes());
+        out.push(b'\n');
+    }
 }
 
 fn push_status(out: &mut Vec<u8>, value: &str, text: &str) {

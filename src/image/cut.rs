@@ -87,13 +87,11 @@ pub fn cut(file: &mut FitsFile, select: &Select, piece: &Piece, options: &Option
     let rect = place(file, &image, piece)?;
     let covered = rect.clipped(image.axes[0], image.axes[1]).ok_or_else(|| outside(file, piece))?;
     let rect = if options.pad { rect } else { covered };
-    limited(rect, image.planes(), image.bitpix, options.limit_bytes)?;
+    let others = options.planes.iter().map(|select| other(file, &image, select)).collect::<Result<Vec<_>, _>>()?;
+    limited(rect, std::iter::once(&image).chain(&others), options.limit_bytes)?;
     let mut header = piece_header(file, &image, rect);
     let tables = tables(file, &image, rect);
-    let mut planes = Vec::new();
-    for select in &options.planes {
-        planes.push(plane(file, &image, select, rect, covered, options)?);
-    }
+    let planes = others.iter().map(|other| plane(file, other, rect, covered)).collect::<Result<Vec<_>, _>>()?;
     let pixels = image.read(file.source(), covered)?;
     let pixels = framed(pixels, &mut header, rect, covered)?;
     provenance(&mut header, file, &image, rect, piece, options);
@@ -113,9 +111,11 @@ fn outside(file: &FitsFile, piece: &Piece) -> Error {
     Error::Outside { name: file.source().name().to_owned(), wish: piece.to_string() }
 }
 
-fn limited(rect: Rect, planes: u64, bitpix: Bitpix, limit_bytes: u64) -> Result<(), Error> {
-    let pixels = u128::from(rect.width) * u128::from(rect.height) * u128::from(planes);
-    let bytes = u64::try_from(pixels * bitpix.bytes() as u128).unwrap_or(u64::MAX);
+/// All that is read counts together.
+fn limited<'a>(rect: Rect, images: impl Iterator<Item = &'a Image>, limit_bytes: u64) -> Result<(), Error> {
+    let pixels = u128::from(rect.width) * u128::from(rect.height);
+    let bytes: u128 = images.map(|image| pixels * u128::from(image.planes()) * image.bitpix.bytes() as u128).sum();
+    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
     if bytes > limit_bytes { Err(Error::TooLarge { width: rect.width, height: rect.height, bytes, limit_bytes }) } else { Ok(()) }
 }
 
@@ -405,21 +405,27 @@ fn table_piece(mut header: Header, table: &Lookup, rect: Rect, name: &str, versi
     (header, Pixels { bitpix: Bitpix::F32, width, height, planes: 1, bytes })
 }
 
-/// Another image of the file, cut along.
-fn plane(
-    file: &mut FitsFile,
-    image: &Image,
-    select: &Select,
-    rect: Rect,
-    covered: Rect,
-    options: &Options,
-) -> Result<(Header, Pixels, Vec<u64>), Error> {
-    let other = file.image(select)?;
+/// Another image of the file that is cut along: of several by one name the one with the version of the image, as ERR,2 goes with SCI,2.
+fn other(file: &mut FitsFile, image: &Image, select: &Select) -> Result<Image, Error> {
+    let own = match select {
+        Select::Name(name, None) => {
+            let version = image.header.integer("EXTVER").unwrap_or(1);
+            file.image(&Select::Name(name.clone(), Some(version))).ok()
+        }
+        _ => None,
+    };
+    let other = match own {
+        Some(own) => own,
+        None => file.image(select)?,
+    };
     if other.axes[..2] != image.axes[..2] {
-        let what = format!("{}: the image {select} has {:?} pixels, the one to cut has {:?}", file.source().name(), other.axes, image.axes);
+        let what = format!("the image {select} has {:?} pixels, the one to cut has {:?}: it is none of its planes", other.axes, image.axes);
         return Err(Error::Wish { what });
     }
-    limited(rect, other.planes(), other.bitpix, options.limit_bytes)?;
+    Ok(other)
+}
+
+fn plane(file: &FitsFile, other: &Image, rect: Rect, covered: Rect) -> Result<(Header, Pixels, Vec<u64>), Error> {
     let mut header = other.header.clone();
     header.remove(is_structure);
     shift(&mut header, [rect.x, rect.y]);
@@ -427,7 +433,7 @@ fn plane(
         header.set("EXTNAME", Value::Text(format!("HDU{}", other.hdu)), "HDU of the source");
     }
     let pixels = framed(other.read(file.source(), covered)?, &mut header, rect, covered)?;
-    Ok((header, pixels, other.axes))
+    Ok((header, pixels, other.axes.clone()))
 }
 
 /// Puts pixels into a larger frame of NaN or BLANK.

@@ -1,14 +1,15 @@
 //! A FITS file as bytes at places, and the HDUs that they make.
 //!
-//! [`Source`] reads ranges (`pread`) and counts them. [`FitsFile`] walks the headers from the first HDU only as far as it is
+//! [`Source`] reads ranges (`pread`, or what [`Ranges`] there are) and counts them. [`FitsFile`] walks the headers from the first HDU only as far as it is
 //! asked to; every size that a header states is checked against the file before it is believed.
 
-use super::gzip::Cache;
+use super::gzip::{Cache, Key};
 use super::header::{BLOCK, CARD, Header, MOST_CARDS};
 use super::read::{Image, Storage};
 use super::wcs::{Lookup, Wcs};
 use super::{Error, Rect, tile};
 use std::fs::File;
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,11 +22,26 @@ const MOST_HDUS: usize = 10_000;
 /// Pixels of a lookup table; the largest real one has 4096 x 4096.
 const MOST_TABLE_PIXELS: u64 = 1 << 25;
 
+/// Bytes that do not lie in a file of this machine.
+pub trait Ranges: std::fmt::Debug + Send + Sync {
+    fn length(&self) -> u64;
+
+    /// Fills each buffer from its place on. All are asked for together, so that the way to them is gone once.
+    fn read(&self, pieces: &mut [(u64, &mut [u8])]) -> io::Result<()>;
+}
+
+/// Where the bytes of a [`Source`] are.
+#[derive(Debug, Clone)]
+enum Bytes {
+    File(Arc<File>),
+    Ranges(Arc<dyn Ranges>),
+}
+
 /// Bytes at places, counted.
 #[derive(Debug)]
 pub struct Source {
     name: String,
-    file: Arc<File>,
+    bytes: Bytes,
     length: u64,
     read: AtomicU64,
 }
@@ -41,14 +57,37 @@ impl Source {
         }
         let mut magic = [0; 2];
         let gzipped = file.read_at(&mut magic, 0).map_err(io)? == 2 && magic == [0x1f, 0x8b];
-        let file = if gzipped { cache.inflated(path, &file)? } else { Arc::new(file) };
-        let length = file.metadata().map_err(io)?.len();
-        Ok(Source { name, file, length, read: AtomicU64::new(0) })
+        if !gzipped {
+            let length = file.metadata().map_err(io)?.len();
+            return Ok(Source { bytes: Bytes::File(Arc::new(file)), name, length, read: AtomicU64::new(0) });
+        }
+        let key = Key::of(path, &file).map_err(io)?;
+        Source::inflated(name, key, &file, cache)
+    }
+
+    /// Bytes that lie elsewhere; gzipped ones through the cache, where `version` tells those of today from those of yesterday.
+    pub fn remote(name: String, version: String, ranges: Arc<dyn Ranges>, cache: &Cache) -> Result<Source, Error> {
+        let length = ranges.length();
+        let mut magic = [0; 2];
+        if length >= 2 {
+            ranges.read(&mut [(0, &mut magic)]).map_err(|source| Error::Io { name: name.clone(), source })?;
+        }
+        if magic != [0x1f, 0x8b] {
+            return Ok(Source { name, bytes: Bytes::Ranges(ranges), length, read: AtomicU64::new(0) });
+        }
+        let key = Key::named(&name, version, length);
+        Source::inflated(name, key, InOrder { ranges, at: 0 }, cache)
+    }
+
+    fn inflated(name: String, key: Key, gzipped: impl Read, cache: &Cache) -> Result<Source, Error> {
+        let file = cache.inflated(key, gzipped)?;
+        let length = file.metadata().map_err(|source| Error::Io { name: name.clone(), source })?.len();
+        Ok(Source { name, bytes: Bytes::File(file), length, read: AtomicU64::new(0) })
     }
 
     /// Another reader of the same bytes, with a count of its own.
     pub fn again(&self) -> Source {
-        Source { name: self.name.clone(), file: self.file.clone(), length: self.length, read: AtomicU64::new(0) }
+        Source { name: self.name.clone(), bytes: self.bytes.clone(), length: self.length, read: AtomicU64::new(0) }
     }
 
     pub fn name(&self) -> &str {
@@ -66,8 +105,35 @@ impl Source {
 
     /// Fills `buffer` from `offset` on.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
-        self.read.fetch_add(buffer.len() as u64, Ordering::Relaxed);
-        self.file.read_exact_at(buffer, offset).map_err(|source| Error::Io { name: self.name.clone(), source })
+        self.read_all(&mut [(offset, buffer)])
+    }
+
+    /// Fills each buffer from its place on.
+    pub fn read_all(&self, pieces: &mut [(u64, &mut [u8])]) -> Result<(), Error> {
+        self.read.fetch_add(pieces.iter().map(|(_, buffer)| buffer.len() as u64).sum(), Ordering::Relaxed);
+        let read = match &self.bytes {
+            Bytes::File(file) => pieces.iter_mut().try_for_each(|(offset, buffer)| file.read_exact_at(buffer, *offset)),
+            Bytes::Ranges(ranges) => ranges.read(pieces),
+        };
+        read.map_err(|source| Error::Io { name: self.name.clone(), source })
+    }
+}
+
+/// Ranges one after another, for who reads all of them.
+struct InOrder {
+    ranges: Arc<dyn Ranges>,
+    at: u64,
+}
+
+impl Read for InOrder {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.ranges.length().saturating_sub(self.at);
+        let count = left.min(buffer.len() as u64) as usize;
+        if count > 0 {
+            self.ranges.read(&mut [(self.at, &mut buffer[..count])])?;
+        }
+        self.at += count as u64;
+        Ok(count)
     }
 }
 

@@ -16,6 +16,7 @@ use std::time::SystemTime;
 pub struct Cache {
     dir: PathBuf,
     limit_bytes: u64,
+    file_bytes: u64,
     held: Mutex<Held>,
 }
 
@@ -27,10 +28,29 @@ struct Held {
 
 /// A file as it was: another size or time is another file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
-    path: PathBuf,
+pub struct Key {
+    name: String,
     bytes: u64,
-    modified: Option<SystemTime>,
+    version: Version,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Version {
+    Time(Option<SystemTime>),
+    Word(String),
+}
+
+impl Key {
+    /// Of a file of this machine.
+    pub fn of(path: &Path, file: &File) -> io::Result<Key> {
+        let metadata = file.metadata()?;
+        Ok(Key { name: path.display().to_string(), bytes: metadata.len(), version: Version::Time(metadata.modified().ok()) })
+    }
+
+    /// Of something that lies elsewhere, and tells its versions apart by a word.
+    pub fn named(name: &str, version: String, bytes: u64) -> Key {
+        Key { name: name.to_owned(), bytes, version: Version::Word(version) }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -48,14 +68,16 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl Cache {
     /// Keeps inflated files in unnamed files in `dir`; no file may be larger than `limit_bytes`, nor all together.
     pub fn new(dir: impl Into<PathBuf>, limit_bytes: u64) -> Cache {
-        Cache { dir: dir.into(), limit_bytes, held: Mutex::default() }
+        Cache { dir: dir.into(), limit_bytes, file_bytes: limit_bytes, held: Mutex::default() }
     }
 
-    /// The inflated content of a gzip file.
-    pub fn inflated(&self, path: &Path, gzipped: &File) -> Result<Arc<File>, Error> {
-        let io = |source| Error::Io { name: path.display().to_string(), source };
-        let metadata = gzipped.metadata().map_err(io)?;
-        let key = Key { path: path.to_owned(), bytes: metadata.len(), modified: metadata.modified().ok() };
+    /// No single file may be larger than this: a gzip of a megabyte inflates to a gigabyte where somebody wants it to.
+    pub fn with_file_limit(self, file_bytes: u64) -> Cache {
+        Cache { file_bytes: file_bytes.min(self.limit_bytes), ..self }
+    }
+
+    /// The inflated content of a gzip file, which `gzipped` reads from its beginning.
+    pub fn inflated(&self, key: Key, gzipped: impl Read) -> Result<Arc<File>, Error> {
         let slot = {
             let mut held = lock(&self.held);
             held.clock += 1;
@@ -69,7 +91,7 @@ impl Cache {
         if let Some(file) = file.as_ref() {
             return Ok(file.clone());
         }
-        match inflate(path, gzipped, &self.dir, self.limit_bytes) {
+        match inflate(&key.name, gzipped, &self.dir, self.file_bytes) {
             Ok((inflated, bytes)) => {
                 let inflated = Arc::new(inflated);
                 *file = Some(inflated.clone());
@@ -100,22 +122,26 @@ impl Cache {
     }
 }
 
-fn inflate(path: &Path, gzipped: &File, dir: &Path, limit_bytes: u64) -> Result<(File, u64), Error> {
-    let name = || path.display().to_string();
-    let io = |source: io::Error| Error::Io { name: format!("inflating {} into {}", path.display(), dir.display()), source };
+fn inflate(name: &str, gzipped: impl Read, dir: &Path, limit_bytes: u64) -> Result<(File, u64), Error> {
+    let io = |source: io::Error| Error::Io { name: format!("inflating {name} into {}", dir.display()), source };
     std::fs::create_dir_all(dir).map_err(io)?;
     let mut target = tempfile::tempfile_in(dir).map_err(io)?;
-    let mut gz = flate2::bufread::MultiGzDecoder::new(io::BufReader::with_capacity(1 << 18, gzipped));
+    let mut gz = flate2::bufread::MultiGzDecoder::new(io::BufReader::with_capacity(1 << 20, gzipped));
     let mut buffer = vec![0; 1 << 18];
     let mut inflated = 0;
     loop {
-        let n = gz.read(&mut buffer).map_err(|source| Error::Gzip { name: name(), source })?;
+        let n = gz.read(&mut buffer).map_err(|source| match source.kind() {
+            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+                Error::Gzip { name: name.to_owned(), source }
+            }
+            _ => Error::Io { name: name.to_owned(), source },
+        })?;
         if n == 0 {
             return Ok((target, inflated));
         }
         inflated += n as u64;
         if inflated > limit_bytes {
-            return Err(Error::Inflated { name: name(), limit_bytes });
+            return Err(Error::Inflated { name: name.to_owned(), limit_bytes });
         }
         target.write_all(&buffer[..n]).map_err(io)?;
     }

@@ -140,11 +140,14 @@ impl Image {
         let mut pixels = vec![0; bytes];
         // rows that are needed whole lie one after another
         let rows_at_once = if rect.width == self.axes[0] { rect.height } else { 1 };
-        for (number, piece) in pixels.chunks_exact_mut((row * rows_at_once) as usize).enumerate() {
+        let place = |(number, piece)| {
             let first = number as u64 * rows_at_once;
             let (plane, y) = (first / rect.height, rect.y as u64 + first % rect.height);
-            source.read_at(offset + (plane * self.axes[1] + y) * image_row + rect.x as u64 * size, piece)?;
-        }
+            (offset + (plane * self.axes[1] + y) * image_row + rect.x as u64 * size, piece)
+        };
+        let mut pieces: Vec<(u64, &mut [u8])> = pixels.chunks_exact_mut((row * rows_at_once) as usize).enumerate().map(place).collect();
+        source.read_all(&mut pieces)?;
+        drop(pieces);
         Ok(pixels)
     }
 }

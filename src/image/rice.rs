@@ -40,8 +40,7 @@ pub fn decode(bytes: &[u8], count: usize, pixel_bytes: usize, block: usize) -> R
             code => {
                 let plain = code - 1;
                 for _ in 0..length {
-                    let high = bits.zeros();
-                    last = last.wrapping_add(unfold(high << plain | bits.take(plain)));
+                    last = last.wrapping_add(unfold(bits.number(plain)));
                     pixels.push(narrow(last));
                 }
             }
@@ -115,6 +114,25 @@ impl<'a> Bits<'a> {
             self.held = if bits == 64 { 0 } else { self.held << bits };
             self.count -= bits;
         }
+    }
+
+    /// Zeros that count, a one, and the lower bits as they are.
+    #[inline]
+    fn number(&mut self, plain: u32) -> u32 {
+        if self.count < 48 {
+            self.fill();
+        }
+        let zeros = self.held.leading_zeros();
+        let bits = zeros + 1 + plain;
+        if bits > self.count {
+            // long, or at the end
+            let high = self.zeros();
+            return high << plain | self.take(plain);
+        }
+        let low = ((self.held << zeros << 1) >> 1 >> (63 - plain)) as u32;
+        self.held <<= bits;
+        self.count -= bits;
+        zeros << plain | low
     }
 
     /// The number of zeros before the next one, which is passed too.

@@ -12,10 +12,11 @@ use super::read::{Bitpix, Image, Rect};
 use super::{Error, Source, hcompress, plio, rice};
 use rayon::prelude::*;
 use std::io::Read;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 /// Pixels of a tile: fpack makes rows or squares; a whole 20,000 x 20,000 image as one tile is refused.
-const MOST_TILE_PIXELS: u64 = 1 << 27;
+const MOST_TILE_PIXELS: u64 = 1 << 26;
 /// Heap bytes that are fetched at once.
 const MOST_FETCH_BYTES: u64 = 1 << 20;
 /// Heap bytes between two tiles that are cheaper to read than to skip.
@@ -156,7 +157,7 @@ impl Tiled {
                 .zip(&cells)
                 .map(|(tile, cell)| {
                     let data = fetched.slice(cell);
-                    self.decode(image, tile, cell, data).map(|piece| (tile, piece)).map_err(|what| fail(tile.number, what))
+                    self.decode(image, tile, tile.wanted(rect), cell, data).map(|piece| (tile, piece)).map_err(|what| fail(tile.number, what))
                 })
                 .collect::<Result<_, _>>()?;
             for (tile, piece) in decoded {
@@ -238,38 +239,43 @@ impl Tiled {
         Ok(Cell { kind, start, length, scale, zero, blank: blank.map(|blank| blank as i64) })
     }
 
-    /// The pixels of a tile, big-endian in the image's type, as far as they are decoded.
-    fn decode(&self, image: &Image, tile: &Touched, cell: &Cell, data: &[u8]) -> Result<Vec<u8>, String> {
+    /// The pixels `wanted` of a tile, big-endian in the image's type.
+    fn decode(&self, image: &Image, tile: &Touched, wanted: Range<usize>, cell: &Cell, data: &[u8]) -> Result<Vec<u8>, String> {
         let count = tile.size.iter().product::<u64>() as usize;
         let size = image.bitpix.bytes();
+        let cut = |bytes: &[u8]| bytes[wanted.start * size..wanted.end * size].to_vec();
         match (cell.kind, &self.quantised) {
-            (Kind::Plain, _) => exact(data.to_vec(), count * size),
-            (Kind::Gzipped, _) => inflate(data, count, size, false),
+            (Kind::Plain, _) => exact(data, count * size).map(cut),
+            (Kind::Gzipped, _) => inflate(data, count, size, false).map(|bytes| cut(&bytes)),
             (Kind::Compressed, Some(quantised)) => {
-                let integers = self.integers(data, count, 4)?;
-                Ok(quantised.floats(&integers, tile.number, cell, image.bitpix))
+                let integers = self.integers(data, count, &wanted, 4)?;
+                Ok(quantised.floats(&integers, wanted.start, tile.number, cell, image.bitpix))
             }
             (Kind::Compressed, None) => match self.method {
                 Method::Gzip { shuffled } => match inflate_any(data, count, size, shuffled)? {
-                    (bytes, found) if found == size => Ok(bytes),
-                    (bytes, _) => Ok(narrowed(&words(&bytes), image.bitpix)),
+                    (bytes, found) if found == size => Ok(cut(&bytes)),
+                    (bytes, _) => Ok(narrowed(&words(&bytes)[wanted], image.bitpix)),
                 },
-                Method::None => exact(data.to_vec(), count * size),
+                Method::None => exact(data, count * size).map(cut),
                 _ if image.bitpix.is_float() => Err("floats that are not quantised want GZIP_1, GZIP_2 or NOCOMPRESS".into()),
-                _ => Ok(narrowed(&self.integers(data, count, size)?, image.bitpix)),
+                _ => Ok(narrowed(&self.integers(data, count, &wanted, size)?, image.bitpix)),
             },
         }
     }
 
-    /// The integers of a tile; those of gzip have `size` bytes.
-    fn integers(&self, data: &[u8], count: usize, size: usize) -> Result<Vec<i32>, String> {
-        match self.method {
-            Method::Rice { pixel_bytes, block } => rice::decode(data, count, pixel_bytes, block),
-            Method::Plio => plio::decode(data, count),
-            Method::Hcompress => hcompress::decode(data, count),
-            Method::Gzip { shuffled } => Ok(words(&inflate(data, count, size, shuffled)?)),
-            Method::None => Ok(words(&exact(data.to_vec(), count * 4)?)),
-        }
+    /// The integers `wanted` of a tile of `count`; those of gzip have `size` bytes.
+    fn integers(&self, data: &[u8], count: usize, wanted: &Range<usize>, size: usize) -> Result<Vec<i32>, String> {
+        let mut integers = match self.method {
+            // from the first on, one after the other: what comes after those wanted is left alone
+            Method::Rice { pixel_bytes, block } => rice::decode(data, wanted.end, pixel_bytes, block)?,
+            Method::Plio => plio::decode(data, count)?,
+            Method::Hcompress => hcompress::decode(data, count)?,
+            Method::Gzip { shuffled } => words(&inflate(data, count, size, shuffled)?),
+            Method::None => words(exact(data, count * 4)?),
+        };
+        integers.truncate(wanted.end);
+        integers.drain(..wanted.start);
+        Ok(integers)
     }
 }
 
@@ -283,11 +289,30 @@ struct Touched {
 }
 
 impl Touched {
-    /// Copies what a tile has of the rectangle.
-    fn place(&self, piece: &[u8], rect: Rect, image: &Image, pixels: &mut [u8]) {
-        let bytes = image.bitpix.bytes() as u64;
+    /// What the tile and a rectangle share along the first two axes: left and right, low and high.
+    fn shared(&self, rect: Rect) -> [u64; 4] {
         let (left, right) = (self.start[0].max(rect.x as u64), (self.start[0] + self.size[0]).min(rect.x as u64 + rect.width));
         let (low, high) = (self.start[1].max(rect.y as u64), (self.start[1] + self.size[1]).min(rect.y as u64 + rect.height));
+        [left, right, low, high]
+    }
+
+    /// The number of a pixel in the tile, of its plane `k`.
+    fn number_of(&self, k: u64, x: u64, y: u64) -> u64 {
+        (k * self.size[1] + y - self.start[1]) * self.size[0] + x - self.start[0]
+    }
+
+    /// From the first to the last of its pixels that are in the rectangle.
+    fn wanted(&self, rect: Rect) -> Range<usize> {
+        let [left, right, low, high] = self.shared(rect);
+        let planes_here: u64 = self.size[2..].iter().product();
+        self.number_of(0, left, low) as usize..self.number_of(planes_here - 1, right - 1, high - 1) as usize + 1
+    }
+
+    /// Copies what a tile has of the rectangle, out of the pixels `wanted` of it.
+    fn place(&self, piece: &[u8], rect: Rect, image: &Image, pixels: &mut [u8]) {
+        let bytes = image.bitpix.bytes() as u64;
+        let [left, right, low, high] = self.shared(rect);
+        let first = self.number_of(0, left, low);
         let planes_here: u64 = self.size[2..].iter().product();
         for k in 0..planes_here {
             // the plane of the image: the tile's own index on each further axis, put together
@@ -298,7 +323,7 @@ impl Touched {
                 stride *= image.axes[axis];
             }
             for y in low..high {
-                let from = ((k * self.size[1] + y - self.start[1]) * self.size[0] + left - self.start[0]) * bytes;
+                let from = (self.number_of(k, left, y) - first) * bytes;
                 let to = ((plane * rect.height + y - rect.y as u64) * rect.width + left - rect.x as u64) * bytes;
                 let length = (right - left) * bytes;
                 pixels[to as usize..(to + length) as usize].copy_from_slice(&piece[from as usize..(from + length) as usize]);
@@ -371,12 +396,11 @@ impl Fetched {
                 _ => merged.push((start, end)),
             }
         }
-        let read = |(start, end): (u64, u64)| {
-            let mut bytes = vec![0; (end - start) as usize];
-            source.read_at(heap_start + start, &mut bytes)?;
-            Ok((start, bytes))
-        };
-        Ok(Fetched { runs: merged.into_iter().map(read).collect::<Result<_, Error>>()? })
+        let mut runs: Vec<(u64, Vec<u8>)> = merged.into_iter().map(|(start, end)| (start, vec![0; (end - start) as usize])).collect();
+        let mut pieces: Vec<(u64, &mut [u8])> = runs.iter_mut().map(|(start, bytes)| (heap_start + *start, bytes.as_mut_slice())).collect();
+        source.read_all(&mut pieces)?;
+        drop(pieces);
+        Ok(Fetched { runs })
     }
 
     fn slice(&self, cell: &Cell) -> &[u8] {
@@ -431,13 +455,19 @@ impl Quantised {
         Ok(Some(Quantised { scale, zero, blank: number("ZBLANK"), dither, seed: h.integer("ZDITHER0").unwrap_or(1) }))
     }
 
-    /// The floats of the integers of a tile.
-    fn floats(&self, integers: &[i32], tile: u64, cell: &Cell, bitpix: Bitpix) -> Vec<u8> {
+    /// The floats of integers of a tile, those from its pixel `first` on.
+    fn floats(&self, integers: &[i32], mut first: usize, tile: u64, cell: &Cell, bitpix: Bitpix) -> Vec<u8> {
         let random = RANDOM.as_slice();
         let count = random.len();
         // tiles count from 1, and so does the seed
         let mut start = (i128::from(tile) + i128::from(self.seed) - 1).rem_euclid(count as i128) as usize;
         let mut next = (random[start] * 500.0) as usize;
+        while first >= count - next {
+            first -= count - next;
+            start = (start + 1) % count;
+            next = (random[start] * 500.0) as usize;
+        }
+        next += first;
         let mut bytes = Vec::with_capacity(integers.len() * bitpix.bytes());
         for &integer in integers {
             let value = if cell.blank == Some(i64::from(integer)) {
@@ -605,7 +635,7 @@ fn plain_header(h: &Header) -> Result<Header, String> {
     Ok(header)
 }
 
-fn exact(bytes: Vec<u8>, length: usize) -> Result<Vec<u8>, String> {
+fn exact(bytes: &[u8], length: usize) -> Result<&[u8], String> {
     if bytes.len() == length { Ok(bytes) } else { Err(format!("it has {} bytes, wanted {length}", bytes.len())) }
 }
 
@@ -629,7 +659,7 @@ fn inflate_any(data: &[u8], count: usize, size: usize, shuffled: bool) -> Result
     let read = flate2::read::MultiGzDecoder::new(data).take(most as u64 + 1).read_to_end(&mut bytes);
     read.map_err(|error| format!("corrupt gzip: {error}"))?;
     let size = if bytes.len() == count * 4 { 4 } else { size };
-    let bytes = exact(bytes, count * size)?;
+    exact(&bytes, count * size)?;
     if !shuffled || size == 1 {
         return Ok((bytes, size));
     }

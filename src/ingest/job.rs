@@ -12,6 +12,7 @@ use super::files::Task;
 use super::hash;
 use super::ledger::{self, Entry, Line};
 use super::manifest::{Manifest, RowsOf};
+use super::met::{Met, Writing, Written};
 use super::plan::{self, Plan};
 use super::sort::{Key, Sorted, Sorter};
 use super::spool::Spool;
@@ -54,8 +55,14 @@ struct Work {
     replaces: Vec<Line>,
 }
 
-/// Loads a file with all its loaders; one report per loader.
-pub async fn load_file(connection: &Connection, task: Task, options: &Options, progress: &Progress) -> Result<Vec<FileReport>, Error> {
+/// Loads a file with all its loaders; one report per loader. `met` is what this command has loaded already.
+pub async fn load_file(
+    connection: &Connection,
+    task: Task,
+    options: &Options,
+    met: &mut Met,
+    progress: &Progress,
+) -> Result<Vec<FileReport>, Error> {
     let started = Instant::now();
     let stamp = stamp(&task.path)?;
     let (mut reports, mut works, mut hash) = (Vec::new(), Vec::new(), None);
@@ -80,7 +87,7 @@ pub async fn load_file(connection: &Connection, task: Task, options: &Options, p
     let path = task.path.clone();
     let hashing = tokio::task::spawn_blocking(move || hash.map_or_else(|| sha256(&path), Ok));
     let file = Loading { task: &task, stamp, started, hashing };
-    match transact(connection, file, &works, prepared, progress).await {
+    match transact(connection, file, &works, prepared, met, progress).await {
         Ok(more) => reports.extend(more),
         Err(error) => {
             // the connection may be gone: then the server has rolled back by itself
@@ -307,24 +314,28 @@ async fn transact(
     file: Loading<'_>,
     works: &[Work],
     prepared: Prepared,
+    met: &mut Met,
     progress: &Progress,
 ) -> Result<Vec<FileReport>, Error> {
     let Loading { task, stamp, started, hashing } = file;
-    let mut reports = Vec::new();
+    let (mut reports, mut loaded) = (Vec::new(), Vec::new());
     connection.batch_execute("BEGIN").await.map_err(db::Error::from)?;
     let prepared = Arc::new(prepared);
     for (which, (work, plan)) in works.iter().zip(&prepared.plans).enumerate() {
         let table = plan.manifest.table.full_name();
         for line in &work.replaces {
+            met.forget(&table);
             remove_rows(connection, work, plan, line).await?;
         }
         let rows = if plan.position.is_some() { prepared.rows_read * plan.programs.len() as u64 } else { plan.programs.len() as u64 };
         progress.tell(Event::Copying { table: table.clone(), rows });
-        let known = known_designations(connection, plan, &prepared).await?;
+        let known = known_designations(connection, plan, &prepared, task, met).await?;
         let before = Before { is_new: begin_anew(connection, &plan.manifest.table).await?, known };
-        let counts = copy_rows(connection, work, which, &prepared, task, before, progress).await?;
+        let (counts, met_now) = copy_rows(connection, work, which, &prepared, task, before, progress).await?;
         if !work.replaces.is_empty() {
             promote_duplicates(connection, work, plan).await?;
+        } else if let Some(written) = met_now {
+            loaded.push((table, written));
         }
         reports.push(FileReport {
             rows_read: prepared.rows_read,
@@ -344,6 +355,9 @@ async fn transact(
         ledger::insert(connection, &entry(report, plan, &prepared, stamp, &sha256, task)).await?;
     }
     connection.batch_execute("COMMIT").await.map_err(db::Error::from)?;
+    for (table, written) in loaded {
+        met.keep(&table, &task.path.display().to_string(), written);
+    }
     Ok(reports)
 }
 
@@ -417,15 +431,20 @@ pub fn scan_index(table: &Table) -> String {
 
 /// The designations in the table that rows of this file may have too, sorted.
 ///
-/// Only where earlier files touch the same cells of the sky are rows looked up, by the Q3C index or, before that is
-/// built, by a BRIN index on the same expression (a megabyte, read page by page in sky order).
-async fn known_designations(connection: &Connection, plan: &Plan, prepared: &Prepared) -> Result<Vec<u64>, Error> {
+/// Only where earlier files touch the same cells of the sky are rows looked up: those of this command in what it keeps of
+/// them, others by the Q3C index or, before that is built, by a BRIN index on the same expression (a megabyte, read page
+/// by page in sky order).
+async fn known_designations(connection: &Connection, plan: &Plan, prepared: &Prepared, task: &Task, met: &Met) -> Result<Vec<u64>, Error> {
     let table = &plan.manifest.table;
     let (true, Some((ra, dec))) = (plan.keyed, &table.position) else { return Ok(Vec::new()) };
-    let earlier: HashSet<i32> = ledger::cells(connection, &table.full_name(), 0).await?;
+    let full_name = table.full_name();
+    let scratch = |source| Error::Scratch { path: task.path.clone(), dir: prepared.scratch_dir.clone(), source };
+    let mut known = met.within(&full_name, &prepared.cells).map_err(scratch)?;
+    let earlier: HashSet<i32> = ledger::cells(connection, &full_name, &met.paths(&full_name)).await?;
     let shared: Vec<i32> = prepared.cells.iter().copied().filter(|c| earlier.contains(c)).collect();
     if shared.is_empty() {
-        return Ok(Vec::new());
+        known.sort_unstable();
+        return Ok(known);
     }
     let (ra, dec, name) = (ddl::quote(ra), ddl::quote(dec), ddl::qualified(table));
     if indices::missing_q3c(connection, table).await? {
@@ -436,7 +455,6 @@ async fn known_designations(connection: &Connection, plan: &Plan, prepared: &Pre
         );
         connection.batch_execute(&sql).await.map_err(db::Error::from)?;
     }
-    let mut known = Vec::new();
     // some ranges at a time, so that the planner sees index conditions and not a long list
     for ranges in ranges(&shared).chunks(32) {
         let terms: Vec<String> =
@@ -463,6 +481,8 @@ struct Counts {
 /// What the encoder hands back when it is through.
 struct Encoded {
     counts: Counts,
+    /// The designations of the rows, where the table is keyed by them.
+    met: Option<Writing>,
     duplicates: Spool,
     rejects: Spool,
 }
@@ -506,7 +526,7 @@ async fn copy_rows(
     task: &Task,
     before: Before,
     progress: &Progress,
-) -> Result<Counts, Error> {
+) -> Result<(Counts, Option<Written>), Error> {
     let table = &prepared.plans[which].manifest.table;
     let failed = |e| Error::Copy { path: task.path.clone(), table: table.full_name(), source: Box::new(e) };
     let path = task.path.display().to_string();
@@ -531,7 +551,9 @@ async fn copy_rows(
     }
     let rejects = include_str!("../../sql/ingest/copy_reject.sql");
     copy_spool(connection, rejects, &mut encoded.rejects, task, "brickyard.reject").await?;
-    Ok(encoded.counts)
+    let scratch = |source| Error::Scratch { path: task.path.clone(), dir: prepared.scratch_dir.clone(), source };
+    let met = encoded.met.map(Writing::finish).transpose().map_err(scratch)?;
+    Ok((encoded.counts, met))
 }
 
 fn copy_sql(table: &Table, source: &str, freeze: bool) -> String {
@@ -670,7 +692,8 @@ impl Encoder {
     fn run(self, outlet: Outlet) -> std::io::Result<Encoded> {
         let table = &self.plan().manifest.table;
         let dir = &self.prepared.scratch_dir;
-        let mut encoded = Encoded { counts: Counts::default(), duplicates: Spool::new(dir), rejects: Spool::new(dir) };
+        let met = self.plan().keyed.then(|| Writing::new(dir)).transpose()?;
+        let mut encoded = Encoded { counts: Counts::default(), met, duplicates: Spool::new(dir), rejects: Spool::new(dir) };
         let pool = Pool::new(CHUNK_BYTES.max(4 * self.row_room()));
         let mut out = Out { outlet, chunk: pool.chunk(), pool };
         out.chunk.put(COPY_HEADER);
@@ -759,6 +782,11 @@ impl Encoder {
                     encoded.duplicates.push(chunk.since(start))?;
                     chunk.truncate(start);
                 } else {
+                    if let Some(met) = &mut encoded.met
+                        && last_kept != Some(key.tie)
+                    {
+                        met.push(key.ipix, key.tie)?;
+                    }
                     last_kept = Some(key.tie);
                     encoded.counts.loaded += 1;
                 }

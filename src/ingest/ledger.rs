@@ -70,8 +70,8 @@ pub async fn lines(connection: &Connection, table: &str) -> Result<Vec<Line>, Db
     Ok(rows.iter().map(line).collect())
 }
 
-/// The sky cells that files loaded before touch.
-pub async fn cells(connection: &Connection, table: &str, but: i64) -> Result<HashSet<i32>, DbError> {
+/// The sky cells that files loaded before touch, but for those of some paths.
+pub async fn cells(connection: &Connection, table: &str, but: &[String]) -> Result<HashSet<i32>, DbError> {
     let rows = connection.query(include_str!("../../sql/ingest/ledger_cells.sql"), &[&table, &but]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }

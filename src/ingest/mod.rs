@@ -7,7 +7,8 @@
 //! again goes on where the last one was interrupted.
 //!
 //! Memory: at most 540 MiB for sorting ([`sort`]) and a few COPY chunks, whatever the size of the file; plus 8 bytes for
-//! each row of earlier files that lies where the new file may hold the same objects.
+//! each row of earlier files that lies where the new file may hold the same objects. On the scratch disk 8 bytes for each
+//! row of a keyed table, until the command ends ([`met`]).
 
 pub mod chunk;
 pub mod coverage;
@@ -20,6 +21,7 @@ pub mod index;
 pub mod job;
 pub mod ledger;
 pub mod manifest;
+pub mod met;
 pub mod pattern;
 pub mod plan;
 pub mod sort;
@@ -195,9 +197,10 @@ pub async fn load(connection: &Connection, tasks: Vec<Task>, options: &Options, 
     // a loader that is killed in a long statement shall not leave it running; a server that cannot tell refuses the setting
     drop(connection.batch_execute(index::NOTICE_DEATH).await);
     let tables = prepare(connection, &tasks).await?;
+    let mut met = met::Met::default();
     // an error ends the session with its command, and the locks with it
     for task in tasks {
-        let reports = job::load_file(connection, task, options, progress).await?;
+        let reports = job::load_file(connection, task, options, &mut met, progress).await?;
         for file in reports {
             progress.tell(Event::File(file.clone()));
             report.files.push(file);

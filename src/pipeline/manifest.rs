@@ -29,6 +29,9 @@
 //! deadline = "2d"
 //! ```
 //!
+//! An event that a job tells brings that job's outputs. If its payload has `files`, a list of names, it brings those of the job's outputs and
+//! inputs that are named there: so a task that only sorts its inputs hands them on.
+//!
 //! Placeholders of `argv` and `env`: `{in:role}` (the paths; alone in an argument it becomes one argument each), `{event:field}`,
 //! `{param:name}`, `{key}`, `{run}`, `{job}`, `{attempt}`, `{cpu}`, `{mem_mb}`, `{brickyard}` (this program); `{{` and `}}` are
 //! braces. No shell sees them.

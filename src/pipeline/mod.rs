@@ -10,6 +10,8 @@
 //! nothing. A barrier is a set of members, never a counter, and fires once. Outputs are visible only by the rows of the
 //! committed completion; bytes in the store decide nothing. Leases run on the database's clock.
 //!
+//! [`provenance`] tells what led to a file, [`ro_crate`] writes that down for others.
+//!
 //! Memory of the master does not grow with jobs: it keeps the tasks of the runs that it met, and the reports under way.
 
 pub mod admin;
@@ -20,7 +22,9 @@ pub mod graph;
 pub mod manifest;
 pub mod master;
 pub mod protocol;
+pub mod provenance;
 pub mod queue;
+pub mod ro_crate;
 pub mod scratch;
 pub mod state;
 pub mod worker;

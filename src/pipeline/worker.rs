@@ -482,7 +482,7 @@ impl Worker {
 
     /// The program with its arguments filled in.
     fn program(&self, job: &Job, scratch: &Scratch, inputs: &BTreeMap<String, Vec<PathBuf>>) -> Result<Program, Failure> {
-        let fill = Fill { worker: self, job, inputs };
+        let fill = Fill { brickyard: self.options.brickyard.display().to_string(), job, inputs };
         let mut argv = Vec::new();
         for template in &job.argv {
             argv.extend(fill.argument(template).map_err(|why| self.failure(Class::Fatal, why))?);
@@ -635,15 +635,16 @@ fn piece_of(path: &Path, offset: u64) -> io::Result<Vec<u8>> {
 }
 
 /// Fills placeholders.
-struct Fill<'a> {
-    worker: &'a Worker,
-    job: &'a Job,
-    inputs: &'a BTreeMap<String, Vec<PathBuf>>,
+pub(super) struct Fill<'a> {
+    pub brickyard: String,
+    pub job: &'a Job,
+    /// Paths by role.
+    pub inputs: &'a BTreeMap<String, Vec<PathBuf>>,
 }
 
 impl Fill<'_> {
     /// A template as arguments: several if it is `{in:role}` alone, one otherwise.
-    fn argument(&self, template: &str) -> Result<Vec<String>, String> {
+    pub fn argument(&self, template: &str) -> Result<Vec<String>, String> {
         let found = pieces(template)?;
         if let [Piece::Place("in", Some(role))] = found[..] {
             return Ok(self.paths(role));
@@ -673,7 +674,7 @@ impl Fill<'_> {
             Piece::Place("attempt", None) => job.attempt.to_string(),
             Piece::Place("cpu", None) => job.cpu.to_string(),
             Piece::Place("mem_mb", None) => job.mem_mb.to_string(),
-            Piece::Place("brickyard", None) => self.worker.options.brickyard.display().to_string(),
+            Piece::Place("brickyard", None) => self.brickyard.clone(),
             Piece::Place(kind, _) => return Err(format!("unknown placeholder {{{kind}}}")),
         })
     }

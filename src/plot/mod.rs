@@ -1,4 +1,4 @@
-//! Pictures as PNG: HEALPix maps, light curves and graphs; marks on pictures of the sky.
+//! Pictures as PNG: HEALPix maps, light curves, diagrams and graphs; marks on pictures of the sky.
 //!
 //! Each drawing is a pure function from values to the bytes of a PNG; nothing here opens a file. The bitmap is drawn
 //! three times as large and averaged down, which smooths every edge, line and letter alike (`canvas`).
@@ -6,6 +6,7 @@
 mod axis;
 mod canvas;
 pub mod colour;
+pub mod diagram;
 pub mod graph;
 pub mod lightcurve;
 pub mod map;

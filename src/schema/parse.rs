@@ -130,6 +130,7 @@ struct Draft<'a> {
     like: Option<Text>,
     key: Vec<Text>,
     position: Vec<Text>,
+    outline: Option<Text>,
     /// The columns that each of `table.indexes` names, with where.
     index_columns: Vec<Vec<Text>>,
 }
@@ -139,7 +140,7 @@ fn read_table<'a>(source: &'a Source, schema: &str, lists: &Lists, faults: &mut 
     let mut reader = Reader { source, lists, faults };
     let document = reader.document()?;
     let top = document.get_ref();
-    reader.known_keys(top, &["description", "like", "key", "position", "columns", "indexes", "storage", "array_storage"]);
+    reader.known_keys(top, &["description", "like", "key", "position", "outline", "columns", "indexes", "storage", "array_storage"]);
     reader.check_name("table", &Spanned::new(0..0, source.stem.clone()));
     let description = reader.required(top, "description", 0..0).into_inner();
     let like = reader.text(top, "like");
@@ -158,6 +159,7 @@ fn read_table<'a>(source: &'a Source, schema: &str, lists: &Lists, faults: &mut 
     if let (Some(found), false) = (position.first(), position.len() == 2) {
         reader.fault(found.span(), "`position` is a pair of columns: right ascension, declination");
     }
+    let outline = reader.text(top, "outline");
     let (storage, array_storage) = (reader.storage(top), reader.array_storage(top));
     let (column_spans, columns) = columns.into_iter().map(|c| (c.span(), c.into_inner())).unzip();
     let mut table = Table {
@@ -167,6 +169,7 @@ fn read_table<'a>(source: &'a Source, schema: &str, lists: &Lists, faults: &mut 
         columns,
         key: Vec::new(),
         position: None,
+        outline: outline.as_ref().map(|name| name.get_ref().clone()),
         indexes: Vec::new(),
         storage,
         array_storage,
@@ -177,7 +180,7 @@ fn read_table<'a>(source: &'a Source, schema: &str, lists: &Lists, faults: &mut 
     if let [ra, dec] = &position[..] {
         table.position = Some((ra.get_ref().clone(), dec.get_ref().clone()));
     }
-    Some(Draft { source, table, column_spans, like, key, position, index_columns })
+    Some(Draft { source, table, column_spans, like, key, position, outline, index_columns })
 }
 
 /// `<table>_<columns>_idx`, or `<table>_q3c_idx`.
@@ -218,7 +221,8 @@ fn check_references(draft: &Draft<'_>, faults: &mut Vec<Fault>) {
             say(at, format!("column {:?} is there already", column.name));
         }
     }
-    for (what, name) in draft.key.iter().map(|k| ("key", k)).chain(draft.position.iter().map(|p| ("position", p))) {
+    let (key, position) = (draft.key.iter().map(|k| ("key", k)), draft.position.iter().map(|p| ("position", p)));
+    for (what, name) in key.chain(position).chain(draft.outline.iter().map(|o| ("outline", o))) {
         match table.column(name.get_ref()) {
             None => say(&name.span(), format!("`{what}` names {:?}, which is no column of this table", name.get_ref())),
             Some(column) if what == "key" && (column.nullable || column.array) => {
@@ -226,6 +230,9 @@ fn check_references(draft: &Draft<'_>, faults: &mut Vec<Fault>) {
             }
             Some(column) if what == "position" && (column.datatype != DataType::Double || column.array) => {
                 say(&name.span(), format!("position column {:?} must be of type double", name.get_ref()));
+            }
+            Some(column) if what == "outline" && (column.datatype != DataType::Text || column.array) => {
+                say(&name.span(), format!("outline column {:?} must be of type text", name.get_ref()));
             }
             Some(_) => {}
         }

@@ -108,6 +108,9 @@ pub struct Table {
     pub key: Vec<String>,
     /// The pair (ra, dec) that the heap is clustered by, as column names; `None` for tables without positions.
     pub position: Option<(String, String)>,
+    /// A column with the outline of what the row is about, as text. Beside it the database has columns that are not published: its corners
+    /// and its bounds, which an index answers ([`Table::outline_column`]).
+    pub outline: Option<String>,
     /// Secondary indices, in the order of the file; the primary key is not among them.
     pub indexes: Vec<Index>,
     /// Storage parameters (`toast_tuple_target = 8160`), passed to `WITH (...)`.
@@ -116,6 +119,9 @@ pub struct Table {
     pub array_storage: Option<String>,
 }
 
+/// The columns that go with an outline.
+pub const OUTLINE_COLUMNS: [&str; 4] = ["corners", "x", "y", "z"];
+
 impl Table {
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|c| c.name == name)
@@ -123,6 +129,12 @@ impl Table {
 
     pub fn column_index(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|c| c.name == name)
+    }
+
+    /// `s_region_corners` (`float8[]`: longitude, latitude, ..., degrees), `s_region_x`, `s_region_y`, `s_region_z` (`int4range`: as
+    /// [`crate::sky::Reach`] counts), of an outline `s_region`.
+    pub fn outline_column(outline: &str, what: &str) -> String {
+        format!("{outline}_{what}")
     }
 
     /// `phat_v2.phot_mod`, for messages.

@@ -44,8 +44,12 @@ const POINTS: [Point; 22] = [
     ("F160W", Pointing::Own, 1, 19.13, None),
 ];
 
+/// Where it is.
+pub const BRICK: u8 = 4;
+pub const FIELD: u8 = 15;
+
 pub fn is_field(field: &Field) -> bool {
-    (field.brick, field.field) == (4, 15)
+    (field.brick, field.field) == (BRICK, FIELD)
 }
 
 pub fn is_near(sky_deg: [f64; 2]) -> bool {

@@ -7,7 +7,7 @@
 
 use super::exposures::Exposure;
 use super::facts::{BANDS, Band, Camera};
-use super::footprint::{REFERENCE_SIZE_PX, Wcs};
+use super::footprint::{CRPIX_DECIMALS, REFERENCE_SIZE_PX, Wcs};
 use super::layouts::Place;
 use super::photometry::{Block, Object};
 use crate::format::fits_write::{Card, Value};
@@ -108,8 +108,8 @@ pub fn reference_header(wcs: &Wcs, target: &str) -> String {
         text("CTYPE2", "DEC--TAN"),
         float("CRVAL1", wcs.crval_deg[0], 15),
         float("CRVAL2", wcs.crval_deg[1], 15),
-        float("CRPIX1", wcs.centre_px[0] + 1.0, 4),
-        float("CRPIX2", wcs.centre_px[1] + 1.0, 4),
+        float("CRPIX1", wcs.crpix()[0], CRPIX_DECIMALS),
+        float("CRPIX2", wcs.crpix()[1], CRPIX_DECIMALS),
         text("CUNIT1", "deg"),
         text("CUNIT2", "deg"),
         float("CD1_1", cd[0][0], 22),

@@ -9,11 +9,14 @@
 //! (`all_pix2world(x, y, 0)` gives the sky, as in the survey's own tools).
 
 use super::facts::{DensityFact, Facts, FieldFact};
+use crate::sky::tangent::Tangent;
 
 /// Arcseconds per pixel of the reference image.
 pub const PIXEL_ARCSEC: f64 = 0.05;
 /// Where the centre of a field falls on its reference image, 0-based (measured on brick 15, field 10).
 pub const CENTRE_PX: [f64; 2] = [1994.17, 2091.04];
+/// Decimals of CRPIX in the reference header.
+pub const CRPIX_DECIMALS: usize = 4;
 /// Size of the reference image.
 pub const REFERENCE_SIZE_PX: [u32; 2] = [4200, 4200];
 /// The +y axis of the reference image is turned by this from the long edge of the IR image (brick 15: 53.90 - 9.1).
@@ -45,17 +48,18 @@ impl Wcs {
         [[-cos * scale, sin * scale], [sin * scale, cos * scale]]
     }
 
-    /// Right ascension and declination in degrees of a 0-based pixel position.
+    /// Right ascension and declination in degrees of a 0-based pixel position: to the bit what a reader of the reference header
+    /// computes, whose CRPIX counts from 1.
     pub fn sky_deg(&self, x: f64, y: f64) -> [f64; 2] {
-        let cd = self.cd();
-        let (dx, dy) = (x - self.centre_px[0], y - self.centre_px[1]);
-        let xi = (cd[0][0] * dx + cd[0][1] * dy).to_radians();
-        let eta = (cd[1][0] * dx + cd[1][1] * dy).to_radians();
-        let (sin0, cos0) = self.crval_deg[1].to_radians().sin_cos();
-        let below = cos0 - eta * sin0;
-        let ra = self.crval_deg[0] + xi.atan2(below).to_degrees();
-        let dec = (sin0 + eta * cos0).atan2(xi.hypot(below)).to_degrees();
+        let tangent = Tangent { crpix: self.crpix(), crval_deg: self.crval_deg, cd_deg: self.cd() };
+        let (ra, dec) = tangent.pixel_to_sky(x + 1.0, y + 1.0);
         [ra, dec]
+    }
+
+    /// CRPIX as the reference header has it, of [`CRPIX_DECIMALS`] decimals.
+    pub fn crpix(&self) -> [f64; 2] {
+        let ten = 10_f64.powi(CRPIX_DECIMALS as i32);
+        self.centre_px.map(|pixel| ((pixel + 1.0) * ten).round() / ten)
     }
 
     /// The 0-based pixel position of a point near the tangent point.
@@ -173,6 +177,11 @@ pub struct Survey {
 }
 
 impl Survey {
+    /// The fields of PHAT.
+    pub fn phat() -> Result<Survey, super::Error> {
+        Ok(Survey::new(&Facts::read()?))
+    }
+
     pub fn new(facts: &Facts) -> Survey {
         let corners: Vec<[[f64; 2]; 4]> = facts.fields.iter().map(corners_abdc).collect();
         let fields = facts.fields.iter().enumerate().map(|(at, fact)| build(facts, &corners, at, fact)).collect();

@@ -21,6 +21,9 @@
 //!   header of the reference image: DOLPHOT's text for the same objects;
 //! * `brickBB/hlsp_phat_hst_CAMERA_PID-m31-bBB_FILTER_v1_drz.fits`: with `images`, a drizzled mosaic of a part of the brick in each
 //!   filter, with the stars of the truth ([`Options::images_arcsec`]);
+//! * `brickBB/raw/ROOTNAME_flt.fits`: with `exposures`, the headers of the exposures as the telescope's archive gives them, one image
+//!   extension a chip without pixels, and the reference header beside them; their cards `SIM*` say with which options they can be measured
+//!   ([`photometry`]);
 //! * `truth.fits`: one row an object and field: who the star is, where it truly is, how bright, how it varies;
 //! * `simulation.json`: the options, the files, the numbers. It marks the folder as ours: a later run removes the files
 //!   named there, and refuses any other folder that is not empty (without `force`).
@@ -54,8 +57,11 @@ mod mosaic;
 mod output;
 mod photometry;
 mod population;
+mod raw;
 
 pub use exposures::Overlaps;
+pub use footprint::{Inside, Survey};
+pub use raw::{Recipe, photometry};
 
 use crate::format::fits_write::Column;
 use exposures::Exposure;
@@ -108,6 +114,8 @@ pub struct Options {
     pub force: bool,
     /// Side in arcseconds of the mosaics drawn about the first field asked for of each brick, in all six filters.
     pub images_arcsec: Option<f64>,
+    /// Headers of the exposures of every field asked for. They are those of the field's own visits, so there must be no overlaps.
+    pub exposures: bool,
 }
 
 impl Options {
@@ -125,6 +133,7 @@ impl Options {
             gzip: true,
             force: false,
             images_arcsec: None,
+            exposures: false,
         }
     }
 }
@@ -192,6 +201,33 @@ pub fn run_with(options: &Options, progress: &(dyn Fn(u64, u64) + Sync)) -> Resu
     Ok(report)
 }
 
+/// Draws the mosaics of a survey that an earlier run wrote without them; `options` are those of that run, and the side. No other file is
+/// touched. Gives what was drawn.
+///
+/// # Errors
+/// A folder that holds no whole survey of this seed and size, impossible options, files that cannot be written.
+pub fn add_images(options: &Options) -> Result<Vec<Written>, Error> {
+    check(options)?;
+    let path = options.out.join(MARKER);
+    let mut marker = read_marker(&path)?;
+    let asked: Vec<(u8, u8)> = options.bricks.iter().flat_map(|&brick| options.fields.iter().map(move |&field| (brick, field))).collect();
+    let population = Population::new(&Facts::read()?, options.seed, options.objects, &asked);
+    let run = Run { options, population, progress: &|_, _| (), done: 0.into() };
+    let (wanted, found) = ((options.seed, run.population.fraction()), (marker.report.seed, marker.report.fraction));
+    // the last digit of a number may get lost in JSON
+    let is_same = wanted.0 == found.0 && (wanted.1 - found.1).abs() <= 1e-12 * wanted.1;
+    if !marker.complete || !is_same {
+        let text = |(seed, fraction): (u64, f64)| format!("a survey of seed {seed} with {fraction} of all objects");
+        let got = if marker.complete { text(found) } else { "one whose writing broke off: simulate it anew".into() };
+        return Err(Error::Option { what: "images for an earlier survey", wanted: text(wanted), got });
+    }
+    let drawn = run.images()?;
+    marker.report.files.retain(|file| drawn.iter().all(|new| new.path != file.path));
+    marker.report.files.extend(drawn.iter().cloned());
+    write_marker(&options.out, &marker)?;
+    Ok(drawn)
+}
+
 fn check(options: &Options) -> Result<(), Error> {
     check_list("bricks", &options.bricks, 23)?;
     check_list("fields", &options.fields, 18)?;
@@ -199,9 +235,24 @@ fn check(options: &Options) -> Result<(), Error> {
     if options.objects < least {
         return Err(Error::Option { what: "objects", wanted: format!("at least {least}, two a field"), got: options.objects.to_string() });
     }
+    if options.exposures {
+        check_exposures(options)?;
+    }
     if let Some(side) = options.images_arcsec.filter(|side| !mosaic::SIDES_ARCSEC.contains(side)) {
         let wanted = format!("{} to {} arcsec", mosaic::SIDES_ARCSEC.start(), mosaic::SIDES_ARCSEC.end());
         return Err(Error::Option { what: "images", wanted, got: side.to_string() });
+    }
+    Ok(())
+}
+
+/// Exposures are told apart by target: those of a neighbour's visit are in no field's own.
+fn check_exposures(options: &Options) -> Result<(), Error> {
+    if options.overlaps != Overlaps::None {
+        return Err(Error::Option { what: "exposures", wanted: "overlaps none".into(), got: "overlaps of neighbouring fields".into() });
+    }
+    if options.bricks.contains(&cepheid::BRICK) && options.fields.contains(&cepheid::FIELD) {
+        let wanted = format!("other fields than field {} of brick {}", cepheid::FIELD, cepheid::BRICK);
+        return Err(Error::Option { what: "exposures", wanted, got: "that field, whose stack holds its neighbours' exposures".into() });
     }
     Ok(())
 }
@@ -233,6 +284,11 @@ fn write_marker(out: &Path, marker: &Marker) -> Result<(), Error> {
     at("write", &path, text.and_then(|text| fs::write(&part, text + "\n")).and_then(|()| fs::rename(&part, &path)))
 }
 
+fn read_marker(path: &Path) -> Result<Marker, Error> {
+    let text = at("read", path, fs::read_to_string(path))?;
+    at("understand", path, serde_json::from_str(&text).map_err(io::Error::other))
+}
+
 /// Makes the output folder ours: creates it, or removes what an earlier simulation wrote there.
 fn claim_folder(options: &Options) -> Result<(), Error> {
     let out = &options.out;
@@ -246,14 +302,14 @@ fn claim_folder(options: &Options) -> Result<(), Error> {
     let planned = planned_files(options).into_iter().map(|path| Written { path, rows: 0, bytes: 0 }).collect();
     let report = Report { seed: options.seed, objects: 0, measurements: 0, shared: 0, fraction: 0.0, files: planned };
     write_marker(out, &Marker { complete: false, report })?;
-    let folders = options.bricks.iter().map(|brick| format!("brick{brick:02}")).chain([PARTS.to_string()]);
+    let raw = options.bricks.iter().filter(|_| options.exposures).map(|brick| format!("brick{brick:02}/raw"));
+    let folders = options.bricks.iter().map(|brick| format!("brick{brick:02}")).chain(raw).chain([PARTS.to_string()]);
     folders.map(|name| out.join(name)).try_for_each(|folder| at("create folder", &folder, fs::create_dir_all(&folder)))
 }
 
 /// Removes the files that the marker names, finished or not.
 fn remove_earlier(out: &Path, marker: &Path) -> Result<(), Error> {
-    let text = at("read", marker, fs::read_to_string(marker))?;
-    let earlier: Marker = at("understand", marker, serde_json::from_str(&text).map_err(io::Error::other))?;
+    let earlier = read_marker(marker)?;
     for file in &earlier.report.files {
         // A marker is only a file: what it names outside the folder is not ours to remove.
         if file.path.components().all(|part| matches!(part, std::path::Component::Normal(_))) {
@@ -317,6 +373,8 @@ fn planned_files(options: &Options) -> Vec<PathBuf> {
             files.extend(options.products.phot.then(|| phot_path(brick, field, options.gzip)));
             if wants_dolphot(options, field) {
                 files.extend(dolphot_paths(brick, field));
+            } else if options.exposures {
+                files.extend(dolphot_paths(brick, field).into_iter().next_back());
             }
         }
     }
@@ -382,6 +440,9 @@ impl Run<'_> {
         }
         if wants_dolphot(self.options, number) {
             report.files.extend(self.side_files(&field, &exposures)?);
+        }
+        if self.options.exposures {
+            report.files.extend(raw::write(self.options, &field, &exposures)?);
         }
         Ok(report)
     }

@@ -9,6 +9,7 @@
 //! centre. Noise is that of the photons of sky and stars and of read-out. The random numbers of a mosaic are its own: the
 //! same options give the same bytes whatever the number of threads.
 
+use super::cepheid;
 use super::exposures::Exposure;
 use super::facts::{BANDS, Band, Camera, program};
 use super::footprint::{CENTRE_PX, Field, PIXEL_ARCSEC};
@@ -97,7 +98,10 @@ pub fn stars(population: &Population, fields: &[usize], side_arcsec: f64) -> Vec
     let is_near = |star: &Star| grid.pixel(centre, star.sky_deg).iter().all(|place| range.contains(place));
     let mut found: Vec<Star> = Vec::new();
     for &field in fields {
-        found.extend(population.shared(field).into_iter().filter(is_near));
+        // the catalogue of the Cepheid's field has no other star near it
+        let is_alone = cepheid::is_field(&population.survey().fields[field]);
+        let is_seen = |star: &Star| is_near(star) && !(is_alone && cepheid::is_near(star.sky_deg));
+        found.extend(population.shared(field).into_iter().filter(is_seen));
         found.extend(population.own(field).filter(is_near));
     }
     found.sort_by_key(|star| star.id);

@@ -67,6 +67,14 @@ pub fn nest_vertices_deg(depth: u8, pix: u64) -> Result<[(f64, f64); 4], Error> 
     Ok(nested::vertices(depth, pix).map(degrees))
 }
 
+/// The point (ra, dec) in degrees of a cell in NESTED order at (x, y): parts of its sides from the south corner, at least 0 and below 1,
+/// along x to the east corner and along y to the west corner.
+pub fn nest_point_deg(depth: u8, pix: u64, x: f64, y: f64) -> Result<(f64, f64), Error> {
+    check(depth, pix)?;
+    let part = |k: f64| if k.is_finite() { k.clamp(0.0, 1.0 - f64::EPSILON) } else { 0.0 };
+    Ok(degrees(nested::sph_coo(depth, pix, part(x), part(y))))
+}
+
 /// From RING to NESTED order.
 pub fn ring_to_nest(depth: u8, pix: u64) -> Result<u64, Error> {
     check(depth, pix)?;

@@ -9,6 +9,7 @@ pub mod healpix;
 pub mod htm;
 pub mod index;
 pub mod q3c;
+pub mod reach;
 pub mod region;
 pub mod tangent;
 mod vector;
@@ -16,6 +17,7 @@ mod vector;
 pub use cover::{IpixRange, cover};
 pub use htm::HtmCursor;
 pub use index::{SkyIds, ids, valid};
+pub use reach::Reach;
 pub use region::{Region, Shape};
 
 /// What is wrong with a position, a region or a cell.

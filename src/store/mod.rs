@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use local::Local;
-pub use s3::{Bucket, Credentials};
+pub use s3::{Bucket, Credentials, Version};
 
 /// Bytes read or written at once.
 pub const CHUNK: usize = 256 << 10;
@@ -31,6 +31,8 @@ pub enum Error {
     /// Written once, never again.
     #[error("there is something under {key} already")]
     Exists { key: String },
+    #[error("{key} has changed while it was read")]
+    Changed { key: String },
     #[error("{key}: more than {most} bytes came")]
     TooLong { key: String, most: u64 },
     #[error("{key}: the sender stopped: {why}")]

@@ -1,11 +1,16 @@
 //! A bucket, through `object_store`: signed requests, uploads in parts, signed URLs for those without credentials.
 
 use super::{Access, Entry, Error, Stream};
+use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
+use object_store::RetryConfig;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::signer::Signer;
-use object_store::{Attributes, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, WriteMultipart};
+use object_store::{
+    Attributes, GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, WriteMultipart,
+};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,9 +37,28 @@ pub struct Bucket {
     prefix: String,
 }
 
+/// What stands under a key now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    pub bytes: u64,
+    /// Seconds since 1970.
+    pub modified_s: i64,
+    /// The bucket's own word for these bytes, where it has one.
+    pub etag: Option<String>,
+}
+
 impl Bucket {
     /// `bucket/prefix`, without `s3://`.
     pub fn open(place: &str, credentials: &Credentials) -> Result<Bucket, Error> {
+        Bucket::open_with(place, credentials, RetryConfig::default())
+    }
+
+    /// The same for somebody who waits: a request that fails is tried again for so long and no longer.
+    pub fn open_impatient(place: &str, credentials: &Credentials, patience: Duration) -> Result<Bucket, Error> {
+        Bucket::open_with(place, credentials, RetryConfig { retry_timeout: patience, ..RetryConfig::default() })
+    }
+
+    fn open_with(place: &str, credentials: &Credentials, retry: RetryConfig) -> Result<Bucket, Error> {
         // Both may be there already, from the service or a client; the first one stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
@@ -47,6 +71,7 @@ impl Bucket {
             super::check_key(&prefix)?;
         }
         let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_region(credentials.region.as_deref().unwrap_or("us-east-1"));
+        builder = builder.with_retry(retry);
         if let Some(endpoint) = &credentials.endpoint {
             builder = builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
         }
@@ -123,6 +148,30 @@ impl Bucket {
         let found = self.store.get(&self.place(key)).await.map_err(|error| remote(key, error))?;
         let (size, owned) = (found.meta.size, key.to_owned());
         Ok((size, found.into_stream().map_err(move |error| remote(&owned, error)).boxed()))
+    }
+
+    /// What there is under a key.
+    pub async fn version(&self, key: &str) -> Result<Version, Error> {
+        super::check_key(key)?;
+        let meta = self.store.head(&self.place(key)).await.map_err(|error| remote(key, error))?;
+        Ok(Version { bytes: meta.size, modified_s: meta.last_modified.timestamp(), etag: meta.e_tag })
+    }
+
+    /// A range of what stood under a key when this was its version; an error if something else stands there now.
+    pub async fn range(&self, key: &str, version: &Version, range: Range<u64>) -> Result<Bytes, Error> {
+        super::check_key(key)?;
+        let wanted = range.end - range.start;
+        let options = GetOptions { if_match: version.etag.clone(), range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
+        let changed = || Error::Changed { key: key.into() };
+        let bytes = match self.store.get_opts(&self.place(key), options).await {
+            Ok(found) => found.bytes().await,
+            Err(error) => Err(error),
+        };
+        let bytes = bytes.map_err(|error| match error {
+            object_store::Error::Precondition { .. } => changed(),
+            error => remote(key, error),
+        })?;
+        if bytes.len() as u64 == wanted { Ok(bytes) } else { Err(changed()) }
     }
 
     pub async fn size(&self, key: &str) -> Result<u64, Error> {

@@ -8,6 +8,7 @@
 //! ```
 
 pub mod coverage;
+pub mod descriptor;
 mod features;
 pub mod functions;
 pub mod job;

@@ -6,6 +6,7 @@
 
 use super::{Error, coverage, tap_schema};
 use crate::db::{self, Connection};
+use crate::schema::table::OUTLINE_COLUMNS;
 use crate::schema::{Catalog, Table, ddl};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -110,6 +111,8 @@ async fn live(connection: &Connection, catalogs: &[&Catalog]) -> Result<Vec<Rela
         }
         let known = |(ra, dec): &(String, String)| table.column(ra).is_some() && table.column(dec).is_some();
         table.position = table.position.clone().filter(known);
+        let has_all = |outline: &String| OUTLINE_COLUMNS.iter().all(|what| here.contains(&Table::outline_column(outline, what)));
+        table.outline = table.outline.take().filter(has_all);
         if !table.columns.is_empty() {
             relations.push(Relation { table: Arc::new(table), is_view: *is_view, rows: None, moc: None, state: state.clone() });
         }

@@ -8,7 +8,7 @@
 //! only if a row was really cut off. A [`Session`] that is dropped before its query ended cancels the query on the server and is thrown away.
 
 use super::published::Published;
-use super::{Service, upload};
+use super::{Service, descriptor, upload};
 use crate::adql::checked::Constant;
 use crate::adql::{self, Catalogue, Relation, Statement};
 use crate::db::{self, Connection, pool::Sessions};
@@ -474,6 +474,7 @@ pub fn head(service: &Service, question: &Question, statement: &Statement, snaps
             "The answer was cut off after {} rows; MAXREC sets this limit, up to {}.",
             question.limit, service.options.most_rows
         ),
+        resources: descriptor::for_columns(&service.place.base_url, &statement.columns),
         version: question.version,
         scratch_dir: service.scratch_dir(),
         ..Head::default()

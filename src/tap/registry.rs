@@ -28,10 +28,15 @@ pub fn records(
         contact: &limits.tap.contact,
         when,
     };
+    let has_images = published.find(IMAGES).is_some();
     let catalogs: Vec<&Catalog> = published.catalogs.iter().filter(|catalog| catalog.name != super::published::TAP_SCHEMA).collect();
-    let mut text = format!("{OPENING} numberReturned=\"{}\" more=\"false\">\n", catalogs.len() + 1);
-    let capabilities = vosi::capability_list(base_url, limits);
+    let mut text = format!("{OPENING} numberReturned=\"{}\" more=\"false\">\n", catalogs.len() + 1 + usize::from(has_images));
+    let capabilities = vosi::capability_list(base_url, published, limits);
     text += &site.record("tap", "TAP service", "All published tables by ADQL.", base_url, &capabilities, "");
+    if has_images {
+        let about = "Images by position, band and time, and pieces of them as FITS, PNG or JPEG.";
+        text += &site.record("images", "Image services", about, base_url, &image_services(base_url), "");
+    }
     for catalog in catalogs {
         let relations: Vec<&Relation> = published.of_schema(&catalog.name).collect();
         let cones: String =
@@ -78,6 +83,28 @@ impl Site<'_> {
     }
 }
 
+/// The table that is there when there are images.
+const IMAGES: &str = "ivoa.obscore";
+
+/// The protocols that find, describe and cut images.
+fn image_services(base_url: &str) -> String {
+    const SERVICES: [(&str, &str, &str); 5] = [
+        ("SIA", "1.0", "sia?"),
+        ("SIA#query-2.0", "2.0", "sia2/query"),
+        ("DataLink#links-1.1", "1.1", "datalink/links"),
+        ("SODA#sync-1.0", "1.0", "soda/sync"),
+        ("SODA#async-1.0", "1.0", "soda/async"),
+    ];
+    let capability = |(standard, version, path): &(&str, &str, &str)| {
+        format!(
+            "<capability standardID=\"ivo://ivoa.net/std/{standard}\"><interface xsi:type=\"vs:ParamHTTP\" role=\"std\" version=\"{version}\">\
+             <accessURL use=\"base\">{}</accessURL></interface></capability>\n",
+            escape(&format!("{base_url}/{path}"))
+        )
+    };
+    SERVICES.iter().map(capability).collect()
+}
+
 fn cone(base_url: &str, relation: &Relation, limits: &Limits<'_>) -> String {
     let url = format!("{base_url}/scs/{}?", relation.table.full_name());
     format!(
@@ -103,7 +130,7 @@ fn coverage(relations: &[&Relation]) -> String {
 }
 
 /// The naming authority: as configured, else made of the host's name.
-fn authority(configured: &str, base_url: &str) -> String {
+pub fn authority(configured: &str, base_url: &str) -> String {
     if !configured.is_empty() {
         return configured.trim_start_matches("ivo://").trim_end_matches('/').to_owned();
     }

@@ -8,7 +8,7 @@
 
 use super::published::{self, Published};
 use super::query::{Session, Snapshot};
-use super::{Error, Options, functions};
+use super::{Error, Options, functions, registry};
 use crate::adql::{Catalogue, Relation};
 use crate::db::{self, Connection, pool::Pool};
 use crate::schema::Catalog;
@@ -24,6 +24,8 @@ pub struct Place {
     pub schema_dirs: Vec<PathBuf>,
     /// For results, uploads and scratch files.
     pub data_dir: PathBuf,
+    /// How clients reach the service, without a slash at the end.
+    pub base_url: String,
 }
 
 /// The service: one for the process, shared by all requests.
@@ -52,7 +54,7 @@ impl Service {
         let catalogs = catalogs(&place)?;
         let published = published::publish(&mut connection, &catalogs, &options.publish).await?;
         limit_reader(&connection, &options).await?;
-        let reader = db::connect::reader(&place.db, &connection, &settings(&options, options.sync_limit_s)).await?;
+        let reader = db::connect::reader(&place.db, &connection, &settings(&place, &options, options.sync_limit_s)).await?;
         let user: String =
             reader.query_one(include_str!("../../sql/tap/reading_user.sql"), &[]).await.map_err(db::Error::from)?.get("name");
         if user != db::cluster::READER {
@@ -60,7 +62,7 @@ impl Service {
             tracing::warn!(%user, remedy, "queries run as a user who may be able to read more than is published");
         }
         let readers = db::pool::pool(reader, options.connections.max(1)).await?;
-        let for_jobs = db::connect::reader(&place.db, &connection, &settings(&options, options.async_limit_s)).await?;
+        let for_jobs = db::connect::reader(&place.db, &connection, &settings(&place, &options, options.async_limit_s)).await?;
         let job_readers = db::pool::pool(for_jobs, JOB_SESSIONS).await?;
         let owner = db::pool::pool(connection, OWNER_SESSIONS).await?;
         let snapshot = RwLock::new(Arc::new(snapshot(published)));
@@ -104,6 +106,11 @@ impl Service {
     /// When the service began to answer.
     pub fn started(&self) -> jiff::Timestamp {
         self.started
+    }
+
+    /// The naming authority in identifiers.
+    pub fn authority(&self) -> String {
+        registry::authority(&self.options.authority, &self.place.base_url)
     }
 
     /// For scratch files of answers.
@@ -178,7 +185,7 @@ fn snapshot(published: Published) -> Snapshot {
 }
 
 /// What a reading session is opened with; it costs no round trip.
-fn settings(options: &Options, limit_s: u64) -> Vec<(&'static str, String)> {
+fn settings(place: &Place, options: &Options, limit_s: u64) -> Vec<(&'static str, String)> {
     vec![
         ("default_transaction_read_only", "on".into()),
         ("statement_timeout", format!("{limit_s}s")),
@@ -191,6 +198,9 @@ fn settings(options: &Options, limit_s: u64) -> Vec<(&'static str, String)> {
         ("search_path", "pg_catalog,public".into()),
         // cones are answered in less time than planning for parallel work would take
         ("jit", "off".into()),
+        // of which the view ivoa.obscore makes identifiers and URLs
+        ("brickyard.base_url", place.base_url.clone()),
+        ("brickyard.authority", registry::authority(&options.authority, &place.base_url)),
     ]
 }
 

@@ -155,7 +155,8 @@ pub fn is_principal(table: &Table, column: &Column) -> bool {
 
 /// Does a standard define the column?
 pub fn is_standard(table: &Table, column: &Column) -> bool {
-    table.schema == TAP_SCHEMA && !OURS.contains(&(&table.name, &column.name))
+    let is_of_obscore = table.schema == "ivoa" && column.utype.starts_with("obscore:");
+    is_of_obscore || table.schema == TAP_SCHEMA && !OURS.contains(&(&table.name, &column.name))
 }
 
 async fn put_keys(transaction: &tokio_postgres::Transaction<'_>, catalogs: &[Catalog]) -> Done {

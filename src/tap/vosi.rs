@@ -108,16 +108,34 @@ pub struct Limits<'a> {
 }
 
 /// `/capabilities`; `base_url` is that of the service's root.
-pub fn capabilities(base_url: &str, limits: &Limits<'_>) -> String {
+pub fn capabilities(base_url: &str, published: &Published, limits: &Limits<'_>) -> String {
+    in_capabilities(&capability_list(base_url, published, limits))
+}
+
+/// The `/capabilities` of another service: its interfaces at `url` by standard, version and path, and those of VOSI.
+pub fn capabilities_of(url: &str, interfaces: &[(&str, &str, &str)]) -> String {
+    let capability = |standard: &str, version: &str, path: &str, is_full: bool| {
+        let usage = if is_full { "full" } else { "base" };
+        format!(
+            "<capability standardID=\"ivo://ivoa.net/std/{standard}\"><interface xsi:type=\"vs:ParamHTTP\" role=\"std\" version=\"{version}\">\
+             <accessURL use=\"{usage}\">{}</accessURL></interface></capability>\n",
+            escape(&format!("{url}/{path}"))
+        )
+    };
+    let own: String = interfaces.iter().map(|(standard, version, path)| capability(standard, version, path, false)).collect();
+    let vosi = ["capabilities", "availability"].map(|path| capability(&format!("VOSI#{path}"), "1.1", path, true));
+    in_capabilities(&(own + &vosi.concat()))
+}
+
+fn in_capabilities(list: &str) -> String {
     format!(
         "{XML}<vosi:capabilities xmlns:vosi=\"http://www.ivoa.net/xml/VOSICapabilities/v1.0\" \
-         xmlns:tr=\"http://www.ivoa.net/xml/TAPRegExt/v1.0\"{NAMESPACES}>\n{}</vosi:capabilities>\n",
-        capability_list(base_url, limits)
+         xmlns:tr=\"http://www.ivoa.net/xml/TAPRegExt/v1.0\"{NAMESPACES}>\n{list}</vosi:capabilities>\n"
     )
 }
 
 /// The `<capability>` elements of the TAP service, for `/capabilities` and the registry record.
-pub fn capability_list(base_url: &str, limits: &Limits<'_>) -> String {
+pub fn capability_list(base_url: &str, published: &Published, limits: &Limits<'_>) -> String {
     let tap = format!("{base_url}/tap");
     let plain = |id: &str, path: &str| {
         format!(
@@ -129,8 +147,9 @@ pub fn capability_list(base_url: &str, limits: &Limits<'_>) -> String {
     format!(
         "<capability standardID=\"ivo://ivoa.net/std/TAP\" xsi:type=\"tr:TableAccess\">\n\
          <interface xsi:type=\"vs:ParamHTTP\" role=\"std\" version=\"1.1\"><accessURL use=\"base\">{}</accessURL></interface>\n\
-         {}{}{}{}</capability>\n{}{}{}{}",
+         {}{}{}{}{}</capability>\n{}{}{}{}",
         escape(&tap),
+        data_models(published),
         language(),
         formats(),
         upload_methods(),
@@ -140,6 +159,14 @@ pub fn capability_list(base_url: &str, limits: &Limits<'_>) -> String {
         plain("VOSI#tables-1.1", "tables"),
         plain("DALI#examples", "examples"),
     )
+}
+
+/// ObsCore, where there are images.
+fn data_models(published: &Published) -> &'static str {
+    match published.find("ivoa.obscore") {
+        Some(_) => "<dataModel ivo-id=\"ivo://ivoa.net/std/ObsCore#core-1.1\">ObsCore-1.1</dataModel>\n",
+        None => "",
+    }
 }
 
 /// The language with everything that the translator can do beyond the core.

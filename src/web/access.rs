@@ -1,6 +1,6 @@
 //! What surrounds every request: its id and client, headers, CORS, gzip, panics, the log line and the metrics.
 
-use super::{App, Error, Request as Known};
+use super::{App, Error, Request as Known, linger};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -50,7 +50,7 @@ async fn attend(State(app): State<App>, mut request: Request, next: Next) -> Res
     let answered = async {
         match method {
             Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
-            _ => next.run(request).await,
+            _ => next.run(linger::read_on(request)).await,
         }
     };
     let mut response = tracing::Instrument::instrument(answered, span.clone()).await;

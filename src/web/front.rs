@@ -1,6 +1,6 @@
 //! The front page, and what stands where nothing is.
 
-use super::{App, Error, scs};
+use super::{App, Error, images, scs};
 use crate::tap::published::Relation;
 use crate::tap::xml::escape;
 use axum::extract::State;
@@ -43,14 +43,21 @@ pub async fn page(State(app): State<App>) -> Html<String> {
     } else {
         format!("<h2>Tables</h2>\n<table><tr><th>Table</th><th class=\"n\">Rows</th><th>What it is</th><th></th></tr>\n{rows}</table>\n")
     };
-    Html(format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <title>brickyard</title><style>{STYLE}</style></head>\n<body><main>\n<h1>brickyard</h1>\n<p class=\"lead\">{lead}</p>\n{tables}{}{}\
-         <footer>brickyard {} · <a href=\"{}\">availability</a></footer>\n</main></body></html>\n",
+    let body = format!(
+        "<h1>brickyard</h1>\n<p class=\"lead\">{lead}</p>\n{tables}{}{}<footer>brickyard {} · <a href=\"{}\">availability</a></footer>\n",
         endpoints(&app),
         clients(&app, &own),
         env!("CARGO_PKG_VERSION"),
         escape(&app.url("/tap/availability")),
+    );
+    document("brickyard", &body)
+}
+
+/// A page of this site.
+pub fn document(title: &str, body: &str) -> Html<String> {
+    Html(format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <title>{title}</title><style>{STYLE}</style></head>\n<body><main>\n{body}</main></body></html>\n"
     ))
 }
 
@@ -81,6 +88,12 @@ fn grouped(number: u64) -> String {
     groups.join(",")
 }
 
+/// What is there when there are images.
+const IMAGES: [(&str, &str, &str); 2] = [
+    ("/images", "Images", "those at a position, with pictures, pieces and files"),
+    ("/sia2/query", "SIA 2", "images by position, band and time; each row leads to pieces, a preview and the file (DataLink, SODA)"),
+];
+
 fn endpoints(app: &App) -> String {
     let rows = [
         ("/tap", "TAP 1.1", "ADQL 2.1 queries, synchronous and asynchronous, with uploads"),
@@ -103,13 +116,18 @@ fn endpoints(app: &App) -> String {
         "<tr><td class=\"k\">Cone search</td><td class=\"k\"><code>{}</code></td><td>positions and radius in degrees</td></tr>\n",
         escape(&cone)
     );
-    format!("<h2>Endpoints</h2>\n<table>{}{cone}</table>\n", rows.iter().map(row).collect::<String>())
+    let images = match app.tap.snapshot().published.find(images::sia2::TABLE) {
+        Some(_) => IMAGES.iter().map(row).collect(),
+        None => String::new(),
+    };
+    format!("<h2>Endpoints</h2>\n<table>{}{cone}{images}</table>\n", rows.iter().map(row).collect::<String>())
 }
 
 /// Lines to copy, with a table that is there.
 fn clients(app: &App, relations: &[&Relation]) -> String {
     let tap = app.url("/tap");
-    let table = relations.first().map_or("TAP_SCHEMA.tables".to_owned(), |relation| crate::tap::names::table(&relation.table));
+    let first = relations.iter().find(|relation| scs::can_search(relation)).or(relations.first());
+    let table = first.map_or("TAP_SCHEMA.tables".to_owned(), |relation| crate::tap::names::table(&relation.table));
     let mut blocks = vec![
         ("TOPCAT", format!("topcat          # VO > Table Access Protocol (TAP) Query, TAP URL:\n{tap}")),
         (

@@ -9,6 +9,8 @@ mod connection;
 pub mod error;
 pub mod form;
 mod front;
+mod images;
+mod linger;
 pub mod multipart;
 pub mod options;
 pub mod parameters;
@@ -25,6 +27,7 @@ pub use form::Form;
 pub use options::Options;
 pub use parameters::Parameters;
 
+use crate::archive::Archive;
 use crate::tap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -39,6 +42,8 @@ pub struct Inner {
     pub tap: Arc<tap::Service>,
     /// Asynchronous queries.
     pub jobs: Arc<tap::jobs::Jobs>,
+    /// Images.
+    pub archive: Arc<Archive>,
     /// Queries under way, by client.
     pub clients: clients::Clients,
     /// `http://127.0.0.1:8080`, without a slash at the end: how clients reach the service.
@@ -46,9 +51,11 @@ pub struct Inner {
 }
 
 impl App {
-    pub fn new(options: Options, tap: Arc<tap::Service>, jobs: Arc<tap::jobs::Jobs>, base_url: String) -> App {
+    /// The base URL is that of the place of `tap`.
+    pub fn new(options: Options, tap: Arc<tap::Service>, jobs: Arc<tap::jobs::Jobs>, archive: Arc<Archive>) -> App {
+        let base_url = tap.place.base_url.clone();
         let clients = clients::Clients::new(tap.options.queries_per_client);
-        App(Arc::new(Inner { options, tap, jobs, clients, base_url }))
+        App(Arc::new(Inner { options, tap, jobs, archive, clients, base_url }))
     }
 
     /// The URL of a path of this service, as clients reach it.

@@ -68,7 +68,7 @@ fn of_store(error: &store::Error) -> StatusCode {
     match error {
         store::Error::Key { .. } | store::Error::Url { .. } | store::Error::Cut { .. } => StatusCode::BAD_REQUEST,
         store::Error::Missing { .. } => StatusCode::NOT_FOUND,
-        store::Error::Exists { .. } => StatusCode::CONFLICT,
+        store::Error::Exists { .. } | store::Error::Changed { .. } => StatusCode::CONFLICT,
         store::Error::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         store::Error::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
         store::Error::Io { .. } | store::Error::Remote { .. } => StatusCode::SERVICE_UNAVAILABLE,

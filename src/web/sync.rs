@@ -108,7 +108,7 @@ pub fn failed(app: &App, failure: Failure) -> Error {
 }
 
 /// XML as the validators want to see it.
-fn xml(document: String) -> Response {
+pub fn xml(document: String) -> Response {
     ([(header::CONTENT_TYPE, "text/xml; charset=utf-8")], document).into_response()
 }
 
@@ -119,7 +119,7 @@ pub async fn root(State(app): State<App>) -> Redirect {
 
 /// `/tap/capabilities`
 pub async fn capabilities(State(app): State<App>) -> Response {
-    xml(vosi::capabilities(&app.base_url, &limits(&app)))
+    xml(vosi::capabilities(&app.base_url, &app.tap.snapshot().published, &limits(&app)))
 }
 
 /// What is advertised.

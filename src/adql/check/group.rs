@@ -109,6 +109,8 @@ fn of_sky(sky: &Sky) -> Vec<&Expr> {
         Sky::Near { of, centre, radius } => vec![&of.0, &of.1, &centre.0, &centre.1, radius],
         Sky::Within { a, b, radius, .. } => vec![&a.0, &a.1, &b.0, &b.1, radius],
         Sky::Distance { a, b } => vec![&a.0, &a.1, &b.0, &b.1],
+        Sky::Reached { of, .. } | Sky::Corners { of } => vec![of],
+        Sky::ReachedBy { of, position } => vec![of, &position.0, &position.1],
         Sky::Helper { arguments, .. } => arguments.iter().collect(),
     }
 }

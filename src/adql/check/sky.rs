@@ -8,12 +8,12 @@
 use super::Checker;
 use super::expr::{as_condition, number};
 use super::group::depends_on;
-use crate::adql::checked::{About, ColumnName, Constant, Expr, Node, Position, Sky, Type};
+use crate::adql::checked::{About, ColumnName, Constant, Expr, Node, Origin, Position, Sky, Type};
 use crate::adql::error::{Code, Error};
 use crate::adql::function::Function;
 use crate::adql::geometry::frame::Frame;
 use crate::adql::geometry::{FORMS, Geometry, Known, Shape, region};
-use crate::adql::scope::Scope;
+use crate::adql::scope::{Clause, Scope};
 use crate::adql::tree::{self, Arguments, BinaryOperator, CastName, ExprKind, Literal, Span};
 use crate::schema::DataType;
 use crate::sky::{Region, cover};
@@ -71,7 +71,7 @@ impl Checker<'_> {
             }
             _ => {
                 let [a, b] = self.geometries(name, items, span, scope)?;
-                truth(self.intersects(a, b, span, scope)?)
+                truth(self.intersects(a, b, scope)?)
             }
         };
         Ok(Some(value))
@@ -359,11 +359,13 @@ impl Checker<'_> {
             let radius = combined(large.clone(), BinaryOperator::Subtract, small.clone());
             return Ok(self.within(a.clone(), b.clone(), radius, true, scope));
         }
-        let arguments = vec![self.shape_value(outer)?, self.shape_value(inner)?];
-        Ok(helper("contains", arguments, Type::BOOLEAN))
+        let bounds = self.bounds(&outer, &inner, scope).or_else(|| self.bounds(&inner, &outer, scope));
+        let arguments = vec![self.shape_of(outer, scope)?, self.shape_of(inner, scope)?];
+        let exact = helper("contains", arguments, Type::BOOLEAN);
+        Ok(bounds.map_or(exact.clone(), |bounds| indexed(bounds, exact)))
     }
 
-    fn intersects(&mut self, a: Geometry, b: Geometry, span: Span, scope: &Scope<'_>) -> Result<Expr, Error> {
+    fn intersects(&mut self, a: Geometry, b: Geometry, scope: &Scope<'_>) -> Result<Expr, Error> {
         let (a, b) = self.same_frame(a, b)?;
         if let Some(point) = a.position() {
             return self.point_in(point, b, scope);
@@ -377,9 +379,36 @@ impl Checker<'_> {
                 return Ok(self.within(x.clone(), y.clone(), radius, true, scope));
             }
         }
-        let _ = span;
-        let arguments = vec![self.shape_value(a)?, self.shape_value(b)?];
-        Ok(helper("intersects", arguments, Type::BOOLEAN))
+        let bounds = self.bounds(&a, &b, scope).or_else(|| self.bounds(&b, &a, scope));
+        let arguments = vec![self.shape_of(a, scope)?, self.shape_of(b, scope)?];
+        let exact = helper("intersects", arguments, Type::BOOLEAN);
+        Ok(bounds.map_or(exact.clone(), |bounds| indexed(bounds, exact)))
+    }
+
+    /// The bounds that an outline must have to touch a constant region, for the index on them.
+    fn bounds(&self, outline: &Geometry, other: &Geometry, scope: &Scope<'_>) -> Option<Sky> {
+        let of = self.outline(outline, scope)?;
+        let shape = region_of(&self.known(other)?, other.span).ok()?;
+        Some(Sky::Reached { of, reach: shape.reach() })
+    }
+
+    /// The column of an outline whose corners and bounds the table has. They are columns that the query does not name: where rows are
+    /// grouped they may not be asked for.
+    fn outline(&self, geometry: &Geometry, scope: &Scope<'_>) -> Option<Expr> {
+        let Shape::Stored(value) = &geometry.shape else { return None };
+        let Node::Column { source, name: ColumnName::Catalogue(origin) } = value.node else { return None };
+        let table = &self.catalogue.relation(origin.relation).table;
+        let is_outline = table.outline.as_ref() == Some(&table.columns[origin.column].name);
+        let is_plain = matches!(scope.clause.get(), Clause::Where | Clause::On) && !scope.kept.contains(&source);
+        (is_outline && is_plain && value.ty == Type::Region).then(|| value.clone())
+    }
+
+    /// As [`Checker::shape_value`], an outline by its corners.
+    fn shape_of(&self, geometry: Geometry, scope: &Scope<'_>) -> Result<Expr, Error> {
+        match self.outline(&geometry, scope) {
+            Some(of) => Ok(Expr::new(Node::Sky(Box::new(Sky::Corners { of })), Type::Polygon)),
+            None => self.shape_value(geometry),
+        }
     }
 
     /// Does a position lie in a geometry, edge included?
@@ -412,9 +441,20 @@ impl Checker<'_> {
     /// A box, polygon or region that changes from row to row: the circle around it for the index, a helper for the exact test.
     fn in_varying(&mut self, point: Position, outer: Geometry, scope: &Scope<'_>) -> Result<Expr, Error> {
         let place = Expr::new(Node::Numbers(vec![point.0.clone(), point.1.clone()]), Type::Point);
-        let shape = self.shape_value(outer)?;
+        let of = self.outline(&outer, scope);
+        let shape = self.shape_of(outer, scope)?;
         let exact = helper("contains", vec![shape.clone(), place], Type::BOOLEAN);
+        if let (Some(of), Some(ra_deg), Some(dec_deg)) = (&of, number(&point.0), number(&point.1))
+            && let Ok(place) = (Region::Circle { ra_deg, dec_deg, radius_deg: 0.0 }).prepare()
+        {
+            return Ok(indexed(Sky::Reached { of: of.clone(), reach: place.reach() }, exact));
+        }
         let source = source_of(&point);
+        // of two indices the one on the larger table is of more use
+        let is_small = |of: &Expr| self.rows_of(of.about.origin) >= self.rows(&point) || !self.is_indexed(&point, scope);
+        if let Some(of) = of.filter(is_small) {
+            return Ok(indexed(Sky::ReachedBy { of, position: point }, exact));
+        }
         if !self.is_indexed(&point, scope) || source.is_some_and(|source| depends_on(&shape, source)) {
             return Ok(exact);
         }
@@ -484,7 +524,11 @@ impl Checker<'_> {
     }
 
     fn rows(&self, position: &Position) -> u64 {
-        let Some(origin) = position.0.about.origin else { return 0 };
+        self.rows_of(position.0.about.origin)
+    }
+
+    fn rows_of(&self, origin: Option<Origin>) -> u64 {
+        let Some(origin) = origin else { return 0 };
         let relation = self.catalogue.relation(origin.relation);
         let is_upload = relation.adql_schema.eq_ignore_ascii_case("TAP_UPLOAD");
         relation.rows.unwrap_or(if is_upload { 10_000 } else { u64::MAX })

@@ -33,7 +33,7 @@ const YOUNG: Duration = Duration::from_secs(60);
 /// Why a file cannot be written; the texts go to the job's owner, who cannot see our paths.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("the result is larger than {limit} bytes, the most that this service keeps: ask for fewer rows or columns, or in parts")]
+    #[error("the result is larger than {limit} bytes, the most that this service keeps: ask for less, or in parts")]
     TooLarge { limit: u64 },
     #[error("the results kept by this service fill its {quota} bytes: DELETE jobs that you do not need, or try again later")]
     Quota { quota: u64 },

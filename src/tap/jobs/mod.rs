@@ -1,5 +1,8 @@
 //! Asynchronous jobs: a queue in PostgreSQL, workers in the service's process, results on its disk.
 //!
+//! There are two kinds ([`Kind`]): queries, which are run here, and pieces of images, whose way of running ([`Execute`]) comes from the
+//! floor above. They share queue, limits and disk; a request knows one kind, and jobs of the other are not there for it.
+//!
 //! [`Jobs`] is what the requests talk to; `store` keeps the books (schema `uws`, as the owner, never as the role of the queries), `disk`
 //! the files, `runner` the workers. Which phase follows which is decided in [`job`] alone.
 //!
@@ -19,7 +22,7 @@ mod store;
 
 pub use disk::{Disk, Error as DiskError, Writer};
 pub use options::Options;
-pub use runner::Stop;
+pub use runner::{Execute, Stop};
 pub use store::{Edit, Listed};
 
 use super::job::{self, Event, Phase, Refusal};
@@ -35,11 +38,35 @@ use store::{Full, Room, Store};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+/// What a job does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A query in ADQL (TAP).
+    Query,
+    /// Pieces of images (SODA).
+    Pieces,
+}
+
+impl Kind {
+    /// The name in the books.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Query => "query",
+            Kind::Pieces => "pieces",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Kind> {
+        [Kind::Query, Kind::Pieces].into_iter().find(|kind| kind.name() == name)
+    }
+}
+
 /// A job as the books have it.
 #[derive(Debug, Clone)]
 pub struct Job {
     /// 32 hexadecimal digits.
     pub id: String,
+    pub kind: Kind,
     /// Whose queue it stands in: the client's address.
     pub client: String,
     /// The authenticated owner, if there is one.
@@ -101,6 +128,7 @@ pub struct Outcome {
 /// What a client wants to have made.
 #[derive(Debug, Clone)]
 pub struct New {
+    pub kind: Kind,
     pub client: String,
     pub owner: Option<String>,
     pub run_id: Option<String>,
@@ -241,24 +269,24 @@ impl Jobs {
         Room { of_client: self.options.queued_per_client, of_all: self.options.queued }
     }
 
-    pub async fn job(&self, id: &str) -> Result<Job, Error> {
+    pub async fn job(&self, kind: Kind, id: &str) -> Result<Job, Error> {
         match is_id(id) {
-            true => self.store.job(id).await?.ok_or_else(|| Error::NoJob(id.to_owned())),
+            true => self.store.job(kind, id).await?.ok_or_else(|| Error::NoJob(id.to_owned())),
             false => Err(no_job(id)),
         }
     }
 
-    pub async fn phase(&self, id: &str) -> Result<Phase, Error> {
+    pub async fn phase(&self, kind: Kind, id: &str) -> Result<Phase, Error> {
         match is_id(id) {
-            true => self.store.phase(id).await?.ok_or_else(|| Error::NoJob(id.to_owned())),
+            true => self.store.phase(kind, id).await?.ok_or_else(|| Error::NoJob(id.to_owned())),
             false => Err(no_job(id)),
         }
     }
 
     /// Waits until the job is in another phase than now, at most so long, and only while it is active. With `only_in`, only if it is in
     /// that phase now: the client has seen it there, and would otherwise wait for a change that has happened.
-    pub async fn wait(&self, id: &str, longest: Duration, only_in: Option<Phase>) -> Result<(), Error> {
-        let first = self.phase(id).await?;
+    pub async fn wait(&self, kind: Kind, id: &str, longest: Duration, only_in: Option<Phase>) -> Result<(), Error> {
+        let first = self.phase(kind, id).await?;
         let deadline = Instant::now() + longest;
         if only_in.is_some_and(|phase| phase != first) {
             return Ok(());
@@ -266,7 +294,7 @@ impl Jobs {
         loop {
             let mut changed = std::pin::pin!(self.changed[shard(id)].notified());
             changed.as_mut().enable(); // before the look, so that no change falls between
-            let now = self.phase(id).await?;
+            let now = self.phase(kind, id).await?;
             let left = deadline.saturating_duration_since(Instant::now());
             if now != first || !now.is_active() || left.is_zero() {
                 return Ok(());
@@ -278,18 +306,19 @@ impl Jobs {
     /// The client's jobs, newest first.
     pub async fn list(
         &self,
+        kind: Kind,
         client: &str,
         phases: Option<&[Phase]>,
         after: Option<SystemTime>,
         last: Option<usize>,
     ) -> Result<Vec<Listed>, Error> {
         let most = self.options.list;
-        Ok(self.store.list(client, phases, after, last.map_or(most, |last| last.min(most))).await?)
+        Ok(self.store.list(kind, client, phases, after, last.map_or(most, |last| last.min(most))).await?)
     }
 
-    pub async fn run(&self, id: &str) -> Result<(), Error> {
+    pub async fn run(&self, kind: Kind, id: &str) -> Result<(), Error> {
         loop {
-            let phase = self.phase(id).await?;
+            let phase = self.phase(kind, id).await?;
             if job::next(phase, Event::Run)? == phase {
                 return Ok(());
             }
@@ -306,9 +335,9 @@ impl Jobs {
         }
     }
 
-    pub async fn abort(&self, id: &str) -> Result<(), Error> {
+    pub async fn abort(&self, kind: Kind, id: &str) -> Result<(), Error> {
         loop {
-            let phase = self.phase(id).await?;
+            let phase = self.phase(kind, id).await?;
             if job::next(phase, Event::Abort)? == phase {
                 return Ok(());
             }
@@ -320,9 +349,9 @@ impl Jobs {
         }
     }
 
-    pub async fn edit(&self, id: &str, edit: &Edit) -> Result<(), Error> {
+    pub async fn edit(&self, kind: Kind, id: &str, edit: &Edit) -> Result<(), Error> {
         loop {
-            let phase = self.phase(id).await?;
+            let phase = self.phase(kind, id).await?;
             job::next(phase, Event::Edit)?;
             if self.store.edit(id, edit).await? {
                 return Ok(());
@@ -330,16 +359,16 @@ impl Jobs {
         }
     }
 
-    pub async fn set_destruction(&self, id: &str, at: SystemTime) -> Result<(), Error> {
-        match is_id(id) && self.store.set_destruction(id, at).await? {
+    pub async fn set_destruction(&self, kind: Kind, id: &str, at: SystemTime) -> Result<(), Error> {
+        match is_id(id) && self.store.set_destruction(kind, id, at).await? {
             true => Ok(()),
             false => Err(no_job(id)),
         }
     }
 
     /// Forgets a job: cancels its query, removes its files.
-    pub async fn delete(&self, id: &str) -> Result<(), Error> {
-        if !is_id(id) || !self.store.delete(id).await? {
+    pub async fn delete(&self, kind: Kind, id: &str) -> Result<(), Error> {
+        if !is_id(id) || !self.store.delete(kind, id).await? {
             return Err(no_job(id));
         }
         self.forget(id);

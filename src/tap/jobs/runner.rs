@@ -3,10 +3,11 @@
 //! Three tasks: `claim` (woken in the process when a job is queued or ends, and by the clock for what other services queue), `pulse` (the
 //! lease, on a session of its own, because the lock that proves that this service lives goes with that session), `sweep`.
 
-use super::{Error, Fault, Job, Jobs, Outcome};
+use super::{Error, Fault, Job, Jobs, Kind, Outcome};
 use crate::db::{self, Connection};
 use crate::tap::Service;
 use crate::tap::job::Phase;
+use futures_util::future::BoxFuture;
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -37,11 +38,14 @@ pub enum Stop {
     Leaving,
 }
 
+/// Runs a job of pieces: its way to a result on the disk. Dropping the future stops it.
+pub type Execute = Arc<dyn Fn(Arc<Jobs>, Job) -> BoxFuture<'static, Result<Outcome, Fault>> + Send + Sync>;
+
 impl Jobs {
     /// Starts the tasks that work the queue until [`Jobs::leave`].
-    pub fn work(self: &Arc<Self>, service: &Arc<Service>) {
+    pub fn work(self: &Arc<Self>, service: &Arc<Service>, pieces: Execute) {
         tokio::spawn(pulse(self.clone()));
-        tokio::spawn(claim(self.clone(), service.clone()));
+        tokio::spawn(claim(self.clone(), service.clone(), pieces));
         tokio::spawn(sweep(self.clone()));
     }
 
@@ -101,7 +105,7 @@ impl Jobs {
     }
 
     /// Writes when a job is thought to be done; nobody waits for that.
-    pub(super) fn quote(self: &Arc<Self>, id: &str, in_s: f64) {
+    pub fn quote(self: &Arc<Self>, id: &str, in_s: f64) {
         const LONGEST_S: f64 = 1e8;
         let (jobs, id) = (self.clone(), id.to_owned());
         tokio::spawn(async move {
@@ -136,7 +140,7 @@ fn lost() -> Fault {
 }
 
 /// Takes jobs out of the queue while there are free hands.
-async fn claim(jobs: Arc<Jobs>, service: Arc<Service>) {
+async fn claim(jobs: Arc<Jobs>, service: Arc<Service>, pieces: Execute) {
     let hands = Arc::new(Semaphore::new(jobs.options.running.max(1)));
     while let Ok(hand) = hands.clone().acquire_owned().await {
         if jobs.is_stopping() {
@@ -150,7 +154,8 @@ async fn claim(jobs: Arc<Jobs>, service: Arc<Service>) {
             Ok(Some(job)) => {
                 let stopped = jobs.enter(&job.id);
                 jobs.tell(&job.id);
-                tokio::spawn(work(jobs.clone(), service.clone(), job, stopped, hand));
+                let run = run(jobs.clone(), service.clone(), pieces.clone(), job.clone());
+                tokio::spawn(work(jobs.clone(), job, run, stopped, hand));
             }
             Ok(None) => {
                 drop(hand);
@@ -164,14 +169,24 @@ async fn claim(jobs: Arc<Jobs>, service: Arc<Service>) {
     }
 }
 
+async fn run(jobs: Arc<Jobs>, service: Arc<Service>, pieces: Execute, job: Job) -> Result<Outcome, Fault> {
+    match job.kind {
+        Kind::Query => super::execute::execute(&jobs, &service, &job).await,
+        Kind::Pieces => pieces(jobs, job).await,
+    }
+}
+
 /// One job from claim to end. A panic in it is the job's error, not the worker's end.
-async fn work(jobs: Arc<Jobs>, service: Arc<Service>, job: Job, mut stopped: watch::Receiver<Option<Stop>>, _hand: OwnedSemaphorePermit) {
-    let (id, limit) = (job.id.clone(), job.duration);
+async fn work(
+    jobs: Arc<Jobs>,
+    job: Job,
+    run: impl Future<Output = Result<Outcome, Fault>> + Send + 'static,
+    mut stopped: watch::Receiver<Option<Stop>>,
+    _hand: OwnedSemaphorePermit,
+) {
+    let Job { kind, id, duration: limit, .. } = job;
     let started = Instant::now();
-    let task = tokio::spawn({
-        let jobs = jobs.clone();
-        async move { super::execute::execute(&jobs, &service, &job).await }
-    });
+    let task = tokio::spawn(run);
     let abort = task.abort_handle();
     let ended = tokio::select! {
         ended = task => ended.unwrap_or_else(|panic| Err(internal(&panic))),
@@ -181,13 +196,13 @@ async fn work(jobs: Arc<Jobs>, service: Arc<Service>, job: Job, mut stopped: wat
         }
         why = asked(&mut stopped) => {
             abort.abort(); // its session cancels the query when it is dropped
-            stop(&jobs, &id, why).await;
+            stop(&jobs, kind, &id, why).await;
             jobs.exit(&id);
             return;
         }
     };
     tracing::info!(job = id, ms = started.elapsed().as_millis() as u64, failed = ended.is_err(), "job ended");
-    write_end(&jobs, &id, &ended).await;
+    write_end(&jobs, kind, &id, &ended).await;
     jobs.exit(&id);
 }
 
@@ -212,7 +227,7 @@ pub(super) fn internal(cause: &dyn std::fmt::Display) -> Fault {
 }
 
 /// Writes how the job ended, for as long as the database needs to come back; then the lease has ended the job.
-async fn write_end(jobs: &Jobs, id: &str, ended: &Result<Outcome, Fault>) {
+async fn write_end(jobs: &Jobs, kind: Kind, id: &str, ended: &Result<Outcome, Fault>) {
     let give_up = Instant::now() + 2 * LEASE;
     loop {
         let written = match ended {
@@ -222,7 +237,7 @@ async fn write_end(jobs: &Jobs, id: &str, ended: &Result<Outcome, Fault>) {
         match written {
             Ok(true) => return,
             // aborted, deleted or given up in the meantime: only its files may be left
-            Ok(false) => return jobs.drop_unwanted(id).await,
+            Ok(false) => return jobs.drop_unwanted(kind, id).await,
             Err(error) if Instant::now() < give_up => {
                 tracing::error!(job = id, %error, "cannot write the end of a job; trying again");
                 sleep(PAUSE).await;
@@ -232,9 +247,9 @@ async fn write_end(jobs: &Jobs, id: &str, ended: &Result<Outcome, Fault>) {
     }
 }
 
-async fn stop(jobs: &Jobs, id: &str, why: Stop) {
+async fn stop(jobs: &Jobs, kind: Kind, id: &str, why: Stop) {
     match why {
-        Stop::Cancelled => jobs.drop_unwanted(id).await,
+        Stop::Cancelled => jobs.drop_unwanted(kind, id).await,
         // from here on the job's folder may be another service's
         Stop::Leaving => match jobs.store.release(id, jobs.number).await {
             Ok(_) => {}
@@ -245,8 +260,8 @@ async fn stop(jobs: &Jobs, id: &str, why: Stop) {
 
 impl Jobs {
     /// Removes the result of a job that was stopped, and all of its files if it was deleted.
-    async fn drop_unwanted(&self, id: &str) {
-        let phase = self.store.phase(id).await;
+    async fn drop_unwanted(&self, kind: Kind, id: &str) {
+        let phase = self.store.phase(kind, id).await;
         let removed = match phase {
             Ok(None) => self.disk.remove(id),
             Ok(Some(Phase::Aborted | Phase::Error)) => self.disk.remove_result(id),

@@ -5,7 +5,7 @@
 //! need no pool. Writing has a session of its own because each commit waits for the disk. A session that broke is opened anew by the
 //! next statement.
 
-use super::{Fault, Job, New, Outcome, Upload};
+use super::{Fault, Job, Kind, New, Outcome, Upload};
 use crate::db::{self, Connection};
 use crate::tap::job::{self, Event, Phase};
 use postgres_types::{Json, ToSql};
@@ -157,18 +157,19 @@ impl Store {
         Ok(store)
     }
 
-    pub async fn job(&self, id: &str) -> Result<Option<Job>, db::Error> {
-        let rows = self.reads.ask(Ask::Job, &[&id], true).await?;
+    pub async fn job(&self, kind: Kind, id: &str) -> Result<Option<Job>, db::Error> {
+        let rows = self.reads.ask(Ask::Job, &[&id, &kind.name()], true).await?;
         rows.first().map(|row| job_of(row).map(|job| Job { position: row.get("position"), ..job })).transpose()
     }
 
-    pub async fn phase(&self, id: &str) -> Result<Option<Phase>, db::Error> {
-        let rows = self.reads.ask(Ask::Phase, &[&id], true).await?;
+    pub async fn phase(&self, kind: Kind, id: &str) -> Result<Option<Phase>, db::Error> {
+        let rows = self.reads.ask(Ask::Phase, &[&id, &kind.name()], true).await?;
         rows.first().map(|row| phase_of(row.get(0))).transpose()
     }
 
     pub async fn list(
         &self,
+        kind: Kind,
         client: &str,
         phases: Option<&[Phase]>,
         after: Option<SystemTime>,
@@ -176,7 +177,7 @@ impl Store {
     ) -> Result<Vec<Listed>, db::Error> {
         let phases: Option<Vec<&str>> = phases.map(|phases| phases.iter().map(|phase| phase.name()).collect());
         let last = i64::try_from(last).unwrap_or(i64::MAX);
-        let rows = self.reads.ask(Ask::List, &[&client, &phases, &after, &last], true).await?;
+        let rows = self.reads.ask(Ask::List, &[&client, &phases, &after, &last, &kind.name()], true).await?;
         let listed = |row: &Row| {
             let (id, run_id, owner, creation) = (row.get("id"), row.get("run_id"), row.get("owner"), row.get("creation"));
             phase_of(row.get("phase")).map(|phase| Listed { id, phase, run_id, owner, creation })
@@ -187,7 +188,7 @@ impl Store {
     /// Writes a new job, in `phase` PENDING or QUEUED, unless there is no room. `folder` names where its files are.
     pub async fn create(&self, id: &str, new: &New, phase: Phase, room: Room, folder: &str) -> Result<Result<(), Full>, db::Error> {
         let uploaded: i64 = new.uploads.iter().map(|upload| i64::try_from(upload.bytes).unwrap_or(i64::MAX)).sum();
-        let parameters: [&(dyn ToSql + Sync); 15] = [
+        let parameters: [&(dyn ToSql + Sync); 16] = [
             &id,
             &new.client,
             &new.owner,
@@ -203,6 +204,7 @@ impl Store {
             &room.of_client,
             &room.of_all,
             &folder,
+            &new.kind.name(),
         ];
         let rows = self.writes.ask(Ask::Create, &parameters, false).await?;
         Ok(rows.first().map_or(Ok(()), |row| room_of(row, room)))
@@ -239,12 +241,12 @@ impl Store {
         self.changed(Ask::Edit, &parameters).await
     }
 
-    pub async fn set_destruction(&self, id: &str, at: SystemTime) -> Result<bool, db::Error> {
-        self.changed(Ask::Destruction, &[&id, &at]).await
+    pub async fn set_destruction(&self, kind: Kind, id: &str, at: SystemTime) -> Result<bool, db::Error> {
+        self.changed(Ask::Destruction, &[&id, &at, &kind.name()]).await
     }
 
-    pub async fn delete(&self, id: &str) -> Result<bool, db::Error> {
-        self.changed(Ask::Delete, &[&id]).await
+    pub async fn delete(&self, kind: Kind, id: &str) -> Result<bool, db::Error> {
+        self.changed(Ask::Delete, &[&id, &kind.name()]).await
     }
 
     /// The next job for the service `runner`, which is EXECUTING from now on and writes to `folder`.
@@ -324,8 +326,11 @@ fn job_of(row: &Row) -> Result<Job, db::Error> {
     let Json(uploads) = row.get::<_, Json<Vec<Upload>>>("uploads");
     let fault = row.get::<_, Option<Json<Fault>>>("fault").map(|json| json.0);
     let result = row.get::<_, Option<Json<Outcome>>>("result").map(|json| json.0);
+    let kind: &str = row.get("kind");
+    let kind = Kind::from_name(kind).ok_or_else(|| db::Error::Client(format!("uws.job holds the unknown kind {kind}")))?;
     Ok(Job {
         id: row.get("id"),
+        kind,
         client: row.get("client"),
         owner: row.get("owner"),
         run_id: row.get("run_id"),

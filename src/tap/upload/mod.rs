@@ -316,6 +316,7 @@ fn table(name: &str, number: usize, columns: &[Column]) -> Result<Table, Error> 
         indexes,
         storage: Vec::new(),
         array_storage: None,
+        outline: None,
     })
 }
 

@@ -1,4 +1,4 @@
-//! `/tap/async`: the whole tree of UWS 1.1 over [`Jobs`](crate::tap::jobs::Jobs).
+//! `/tap/async` and `/soda/async`: the whole tree of UWS 1.1 over [`Jobs`](crate::tap::jobs::Jobs), the same for each kind of job.
 //!
 //! Changes answer 303 with the job's URL, as the standard wants; 403 refuses what the phase does not allow, 404 what is not there (any
 //! more), 400 a wrong value, 429 and 503 a full queue with Retry-After. A bad query is not refused here: it becomes a job in ERROR.
@@ -9,9 +9,9 @@ mod document;
 mod file;
 
 use super::form::{Form, Part};
-use super::{App, Error, Parameters, Request};
+use super::{App, Error, Parameters, Request, images};
 use crate::tap::job::{self, BadValue, Phase};
-use crate::tap::jobs::{self, Edit, Job, New, Upload};
+use crate::tap::jobs::{self, Edit, Job, Kind, New, Upload};
 use axum::Extension;
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -23,8 +23,6 @@ use futures_util::StreamExt;
 use std::convert::Infallible;
 use std::time::{Duration, SystemTime};
 
-/// Where the list is.
-const LIST: &str = "/tap/async";
 /// Silence that no client takes for a dead line; then the head of the answer goes ahead and blanks follow.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest RUNID.
@@ -32,27 +30,49 @@ const RUN_ID: usize = 256;
 /// Parameters of a job at most.
 const PARAMETERS: usize = 256;
 
-/// The routes of the tree.
+/// The routes of both trees.
 pub fn routes() -> Router<App> {
+    tree(Kind::Query).merge(tree(Kind::Pieces))
+}
+
+/// The routes of a tree; its handlers are told which one it is.
+fn tree(kind: Kind) -> Router<App> {
+    let at = |path: &str| format!("{}{path}", list_path(kind));
     Router::new()
-        .route(LIST, get(list).post(create))
-        .route("/tap/async/{id}", get(show).post(act).delete(delete))
-        .route("/tap/async/{id}/phase", get(phase).post(set_phase))
-        .route("/tap/async/{id}/executionduration", get(duration).post(set))
-        .route("/tap/async/{id}/destruction", get(destruction).post(set))
-        .route("/tap/async/{id}/quote", get(quote))
-        .route("/tap/async/{id}/owner", get(owner))
-        .route("/tap/async/{id}/runid", get(run_id).post(set))
-        .route("/tap/async/{id}/parameters", get(parameters).post(set))
-        .route("/tap/async/{id}/error", get(error))
-        .route("/tap/async/{id}/results", get(results))
-        .route("/tap/async/{id}/results/result", get(result))
+        .route(list_path(kind), get(list).post(create))
+        .route(&at("/{id}"), get(show).post(act).delete(delete))
+        .route(&at("/{id}/phase"), get(phase).post(set_phase))
+        .route(&at("/{id}/executionduration"), get(duration).post(set))
+        .route(&at("/{id}/destruction"), get(destruction).post(set))
+        .route(&at("/{id}/quote"), get(quote))
+        .route(&at("/{id}/owner"), get(owner))
+        .route(&at("/{id}/runid"), get(run_id).post(set))
+        .route(&at("/{id}/parameters"), get(parameters).post(set))
+        .route(&at("/{id}/error"), get(error))
+        .route(&at("/{id}/results"), get(results))
+        .route(&at("/{id}/results/result"), get(result))
+        .layer(Extension(kind))
+}
+
+/// Starts the workers.
+pub fn work(app: &App) {
+    app.jobs.work(&app.tap, images::pieces::worker(images::cutter(app)));
 }
 
 type Answer = Result<Response, Error>;
+/// Which tree a request is about.
+type Tree = Extension<Kind>;
 
-fn job_url(app: &App, id: &str) -> String {
-    app.url(&format!("{LIST}/{id}"))
+/// Where the list of a kind is.
+const fn list_path(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Query => "/tap/async",
+        Kind::Pieces => "/soda/async",
+    }
+}
+
+fn job_url(app: &App, kind: Kind, id: &str) -> String {
+    app.url(&format!("{}/{id}", list_path(kind)))
 }
 
 /// 303: see there.
@@ -68,13 +88,13 @@ fn xml(document: String) -> Answer {
     Ok(([(header::CONTENT_TYPE, "text/xml; charset=utf-8")], document).into_response())
 }
 
-async fn list(State(app): State<App>, Extension(request): Extension<Request>, parameters: Parameters) -> Answer {
+async fn list(State(app): State<App>, Extension(kind): Tree, Extension(request): Extension<Request>, parameters: Parameters) -> Answer {
     let phases: Vec<Phase> = parameters.all("PHASE").filter(|text| !text.trim().is_empty()).map(job::phase).collect::<Result<_, _>>()?;
     let after = parameters.get("AFTER").map(|text| job::moment("AFTER", text)).transpose()?.map(SystemTime::from);
     let last = parameters.get("LAST").map(|text| job::last(text, app.jobs.options().list)).transpose()?;
     let phases = (!phases.is_empty()).then_some(phases.as_slice());
-    let jobs = app.jobs.list(&client(&request), phases, after, last).await?;
-    xml(document::list(&jobs, &app.url(LIST)))
+    let jobs = app.jobs.list(kind, &client(&request), phases, after, last).await?;
+    xml(document::list(&jobs, &app.url(list_path(kind))))
 }
 
 /// Whose jobs these are. An address is enough: what matters is hidden behind ids.
@@ -82,7 +102,7 @@ fn client(request: &Request) -> String {
     request.client.to_canonical().to_string()
 }
 
-async fn create(State(app): State<App>, Extension(request): Extension<Request>, form: Form) -> Answer {
+async fn create(State(app): State<App>, Extension(kind): Tree, Extension(request): Extension<Request>, form: Form) -> Answer {
     let run = match form.parameters.get("PHASE").map(str::trim) {
         None => false,
         Some(phase) if phase.eq_ignore_ascii_case("RUN") => true,
@@ -91,9 +111,10 @@ async fn create(State(app): State<App>, Extension(request): Extension<Request>, 
     let wanted = Wanted::read(&app, &form.parameters)?;
     let parameters = merge(Vec::new(), &form.parameters)?;
     let id = app.jobs.new_id()?;
-    let uploads = keep(&app, &id, form.files).await?;
+    let uploads = keep(&app, kind, &id, form.files).await?;
     let options = app.jobs.options();
     let new = New {
+        kind,
         client: client(&request),
         owner: None,
         run_id: wanted.run_id,
@@ -105,7 +126,7 @@ async fn create(State(app): State<App>, Extension(request): Extension<Request>, 
         quote: None,
     };
     app.jobs.create(&id, new, run).await?;
-    see(job_url(&app, &id))
+    see(job_url(&app, kind, &id))
 }
 
 /// What a form says about the job itself.
@@ -153,9 +174,12 @@ fn merge(mut old: Vec<(String, String)>, new: &Parameters) -> Result<Vec<(String
 }
 
 /// Copies the files of a form to the job's folder.
-async fn keep(app: &App, id: &str, files: Vec<Part>) -> Result<Vec<Upload>, Error> {
+async fn keep(app: &App, kind: Kind, id: &str, files: Vec<Part>) -> Result<Vec<Upload>, Error> {
     if files.is_empty() {
         return Ok(Vec::new());
+    }
+    if kind == Kind::Pieces {
+        return Err(Error::usage("a job of pieces takes no files: give identifiers as ID, regions as CIRCLE, POLYGON or POS"));
     }
     let (disk, id) = (app.jobs.disk().clone(), id.to_owned());
     let copied = tokio::task::spawn_blocking(move || {
@@ -169,16 +193,16 @@ async fn keep(app: &App, id: &str, files: Vec<Part>) -> Result<Vec<Upload>, Erro
     Ok(copied.await.map_err(|error| Error::internal(&error))??)
 }
 
-async fn show(State(app): State<App>, Path(id): Path<String>, parameters: Parameters) -> Answer {
+async fn show(State(app): State<App>, Extension(kind): Tree, Path(id): Path<String>, parameters: Parameters) -> Answer {
     let Some(wait) = parameters.get("WAIT") else {
-        let job = app.jobs.job(&id).await?;
-        return xml(document::head().to_owned() + &document::job(&job, &job_url(&app, &id)));
+        let job = app.jobs.job(kind, &id).await?;
+        return xml(document::head().to_owned() + &document::job(&job, &job_url(&app, kind, &id)));
     };
     let longest = job::wait(wait, Duration::from_secs(app.jobs.options().wait_s))?;
     let only_in = parameters.get("PHASE").map(job::phase).transpose()?;
-    app.jobs.wait(&id, longest.min(PATIENCE), only_in).await?;
-    let job = app.jobs.job(&id).await?;
-    let url = job_url(&app, &id);
+    app.jobs.wait(kind, &id, longest.min(PATIENCE), only_in).await?;
+    let job = app.jobs.job(kind, &id).await?;
+    let url = job_url(&app, kind, &id);
     let left = longest.saturating_sub(PATIENCE);
     let over = left.is_zero() || !job.phase.is_active() || only_in.is_some_and(|phase| phase != job.phase);
     if over {
@@ -193,9 +217,10 @@ fn long_wait(app: App, first: Job, url: String, left: Duration) -> impl futures_
     let declaration = futures_util::stream::once(std::future::ready(Ok(Bytes::from_static(document::head().as_bytes()))));
     let rest = futures_util::stream::unfold(Some((app, first, url, left)), |state| async move {
         let (app, first, url, left) = state?;
-        let waited = app.jobs.wait(&first.id, left.min(PATIENCE), Some(first.phase)).await;
+        let kind = first.kind;
+        let waited = app.jobs.wait(kind, &first.id, left.min(PATIENCE), Some(first.phase)).await;
         let now = match waited {
-            Ok(()) => app.jobs.job(&first.id).await,
+            Ok(()) => app.jobs.job(kind, &first.id).await,
             Err(error) => Err(error),
         };
         let left = left.saturating_sub(PATIENCE);
@@ -209,111 +234,113 @@ fn long_wait(app: App, first: Job, url: String, left: Duration) -> impl futures_
 }
 
 /// POST to the job: ACTION=DELETE; what belongs to a resource below it is taken here too.
-async fn act(State(app): State<App>, Path(id): Path<String>, form: Form) -> Answer {
+async fn act(State(app): State<App>, Extension(kind): Tree, Path(id): Path<String>, form: Form) -> Answer {
     match form.parameters.get("ACTION").map(str::trim) {
-        Some(action) if action.eq_ignore_ascii_case("delete") => remove(&app, &id).await,
+        Some(action) if action.eq_ignore_ascii_case("delete") => remove(&app, kind, &id).await,
         Some(other) => Err(BadValue::new("ACTION", other, "is not possible: give DELETE").into()),
-        None if form.parameters.get("PHASE").is_some() => change_phase(&app, &id, &form.parameters).await,
-        None => change(&app, &id, form).await,
+        None if form.parameters.get("PHASE").is_some() => change_phase(&app, kind, &id, &form.parameters).await,
+        None => change(&app, kind, &id, form).await,
     }
 }
 
-async fn delete(State(app): State<App>, Path(id): Path<String>) -> Answer {
-    remove(&app, &id).await
+async fn delete(State(app): State<App>, Extension(kind): Tree, Path(id): Path<String>) -> Answer {
+    remove(&app, kind, &id).await
 }
 
-async fn remove(app: &App, id: &str) -> Answer {
-    app.jobs.delete(id).await?;
-    see(app.url(LIST))
+async fn remove(app: &App, kind: Kind, id: &str) -> Answer {
+    app.jobs.delete(kind, id).await?;
+    see(app.url(list_path(kind)))
 }
 
-async fn phase(State(app): State<App>, Path(id): Path<String>) -> Answer {
-    text(app.jobs.phase(&id).await?.name())
+async fn phase(State(app): State<App>, Extension(kind): Tree, Path(id): Path<String>) -> Answer {
+    text(app.jobs.phase(kind, &id).await?.name())
 }
 
-async fn set_phase(State(app): State<App>, Path(id): Path<String>, form: Form) -> Answer {
-    change_phase(&app, &id, &form.parameters).await
+async fn set_phase(State(app): State<App>, Extension(kind): Tree, Path(id): Path<String>, form: Form) -> Answer {
+    change_phase(&app, kind, &id, &form.parameters).await
 }
 
-async fn change_phase(app: &App, id: &str, parameters: &Parameters) -> Answer {
+async fn change_phase(app: &App, kind: Kind, id: &str, parameters: &Parameters) -> Answer {
     match parameters.require("PHASE")?.trim() {
-        run if run.eq_ignore_ascii_case("RUN") => app.jobs.run(id).await?,
-        abort if abort.eq_ignore_ascii_case("ABORT") => app.jobs.abort(id).await?,
+        run if run.eq_ignore_ascii_case("RUN") => app.jobs.run(kind, id).await?,
+        abort if abort.eq_ignore_ascii_case("ABORT") => app.jobs.abort(kind, id).await?,
         other => return Err(BadValue::new("PHASE", other, "is not something to do: give RUN or ABORT").into()),
     }
-    see(job_url(app, id))
+    see(job_url(app, kind, id))
 }
 
-async fn set(State(app): State<App>, Path(id): Path<String>, form: Form) -> Answer {
-    change(&app, &id, form).await
+async fn set(State(app): State<App>, Extension(kind): Tree, Path(id): Path<String>, form: Form) -> Answer {
+    change(&app, kind, &id, form).await
 }
 
 /// Changes whatever the form names.
-async fn change(app: &App, id: &str, form: Form) -> Answer {
+async fn change(app: &App, kind: Kind, id: &str, form: Form) -> Answer {
     let wanted = Wanted::read(app, &form.parameters)?;
-    let job = app.jobs.job(id).await?;
+    let job = app.jobs.job(kind, id).await?;
     let parameters = merge(job.parameters.clone(), &form.parameters)?;
     let edits = parameters != job.parameters || wanted.duration.is_some() || wanted.run_id.is_some() || !form.files.is_empty();
     if edits {
         job::next(job.phase, job::Event::Edit).map_err(jobs::Error::from)?; // before files are copied
         let mut uploads = job.uploads;
-        let new = keep(app, id, form.files).await?;
+        let new = keep(app, kind, id, form.files).await?;
         uploads.retain(|old| new.iter().all(|upload| upload.part != old.part));
         uploads.extend(new);
         let edit = Edit { parameters: Some(parameters), run_id: wanted.run_id, duration: wanted.duration, uploads: Some(uploads) };
-        app.jobs.edit(id, &edit).await?;
+        app.jobs.edit(kind, id, &edit).await?;
     }
     if let Some(at) = wanted.destruction {
-        app.jobs.set_destruction(id, at).await?;
+        app.jobs.set_destruction(kind, id, at).await?;
     }
-    see(job_url(app, id))
+    see(job_url(app, kind, id))
 }
 
-async fn duration(State(app): State<App>, Path(id): Path<String>) -> Answer {
-    text(app.jobs.job(&id).await?.duration.as_secs().to_string())
+async fn duration(State(app): State<App>, Extension(kind): Tree, Path(id): Path<String>) -> Answer {
+    text(app.jobs.job(kind, &id).await?.duration.as_secs().to_string())
 }
 
-async fn destruction(State(app): State<App>, Path(id): Path<String>) -> Answer {
-    text(document::time(app.jobs.job(&id).await?.destruction))
+async fn destruction(State(app): State<App>, Extension(kind): Tree, Path(id): Path<String>) -> Answer {
+    text(document::time(app.jobs.job(kind, &id).await?.destruction))
 }
 
-async fn quote(State(app): State<App>, Path(id): Path<String>) -> Answer {
-    text(app.jobs.job(&id).await?.quote.map(document::time).unwrap_or_default())
+async fn quote(State(app): State<App>, Extension(kind): Tree, Path(id): Path<String>) -> Answer {
+    text(app.jobs.job(kind, &id).await?.quote.map(document::time).unwrap_or_default())
 }
 
-async fn owner(State(app): State<App>, Path(id): Path<String>) -> Answer {
-    text(app.jobs.job(&id).await?.owner.unwrap_or_default())
+async fn owner(State(app): State<App>, Extension(kind): Tree, Path(id): Path<String>) -> Answer {
+    text(app.jobs.job(kind, &id).await?.owner.unwrap_or_default())
 }
 
-async fn run_id(State(app): State<App>, Path(id): Path<String>) -> Answer {
-    text(app.jobs.job(&id).await?.run_id.unwrap_or_default())
+async fn run_id(State(app): State<App>, Extension(kind): Tree, Path(id): Path<String>) -> Answer {
+    text(app.jobs.job(kind, &id).await?.run_id.unwrap_or_default())
 }
 
-async fn parameters(State(app): State<App>, Path(id): Path<String>) -> Answer {
-    xml(document::parameters(&app.jobs.job(&id).await?))
+async fn parameters(State(app): State<App>, Extension(kind): Tree, Path(id): Path<String>) -> Answer {
+    xml(document::parameters(&app.jobs.job(kind, &id).await?))
 }
 
-async fn results(State(app): State<App>, Path(id): Path<String>) -> Answer {
-    xml(document::results(&app.jobs.job(&id).await?, &job_url(&app, &id)))
+async fn results(State(app): State<App>, Extension(kind): Tree, Path(id): Path<String>) -> Answer {
+    xml(document::results(&app.jobs.job(kind, &id).await?, &job_url(&app, kind, &id)))
 }
 
 /// The error as a document of its own, a VOTable unless the job asked for text.
-async fn error(State(app): State<App>, Path(id): Path<String>) -> Answer {
-    let job = app.jobs.job(&id).await?;
+async fn error(State(app): State<App>, Extension(kind): Tree, Path(id): Path<String>) -> Answer {
+    let job = app.jobs.job(kind, &id).await?;
     let Some(fault) = &job.fault else {
         return Err(Error::not_found(format!("the job is {}: it has no error", job.phase.name())));
     };
     let asked = Parameters(job.parameters.clone());
     let format = asked.get("RESPONSEFORMAT").or_else(|| asked.get("FORMAT")).unwrap_or_default().to_ascii_lowercase();
-    let is_text = ["text/plain", "txt", "text/csv", "csv", "tsv", "text/tab-separated-values"].iter().any(|kind| format.starts_with(kind));
+    // SODA 1.0, section 4.3: errors are text
+    let is_text = kind == Kind::Pieces
+        || ["text/plain", "txt", "text/csv", "csv", "tsv", "text/tab-separated-values"].iter().any(|text| format.starts_with(text));
     if is_text {
         return text(format!("{}\n", fault.message));
     }
     Ok(Error::new(StatusCode::OK, "job-error", fault.message.clone()).votable().into_response())
 }
 
-async fn result(State(app): State<App>, Path(id): Path<String>, headers: HeaderMap) -> Answer {
-    let job = app.jobs.job(&id).await?;
+async fn result(State(app): State<App>, Extension(kind): Tree, Path(id): Path<String>, headers: HeaderMap) -> Answer {
+    let job = app.jobs.job(kind, &id).await?;
     let Some(outcome) = job.result.as_ref().filter(|_| job.phase == Phase::Completed) else {
         let error = Error::not_found(format!("the job is {}: it has no result", job.phase.name()));
         return Err(match (&job.fault, job.phase) {
@@ -323,6 +350,9 @@ async fn result(State(app): State<App>, Path(id): Path<String>, headers: HeaderM
             (None, _) => error,
         });
     };
+    if outcome.bytes == 0 && kind == Kind::Pieces {
+        return Ok(StatusCode::NO_CONTENT.into_response()); // as the synchronous service says that nothing overlaps
+    }
     let about = file::About { mime: &outcome.mime, etag: outcome.etag(&id), file_name: format!("{id}.{}", outcome.ending) };
     file::answer(&app.jobs.disk().result(&id), &about, &headers).await
 }

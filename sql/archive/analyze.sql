@@ -1,0 +1,2 @@
+-- Gathers statistics of the table of images for the planner. Takes nothing, returns nothing.
+analyze brickyard.image
