@@ -708,6 +708,42 @@ emit = "field_tagged"
     assert!(processes::count(&site.dir.path().join("workers/w/jobs")) == 0, "scratch folders are gone");
 }
 
+/// A claim that waits while a job runs offers what was free then; what the job gives back is offered at once, not at its end.
+#[test]
+fn a_job_that_needs_all_of_a_worker_begins_when_the_job_before_it_ends() {
+    const TEXT: &str = r#"
+events = ["go", "on"]
+[[task]]
+name = "most"
+on = "go"
+argv = ["sleep", "2"]
+cpu = 60
+[[task]]
+name = "all"
+on = "on"
+argv = ["true"]
+cpu = 100
+"#;
+    let (connection, url) = rt().block_on(server().database("pipeline_recall"));
+    let site = Site::new(&url);
+    let path = site.manifest(TEXT);
+    site.say(&["run", "create", "r1", path.to_str().unwrap()]);
+    let _master = site.master();
+    let _worker = site.worker("w", 2, &[]);
+    let jobs = |task: &str, state: &str| {
+        let said: Value = serde_json::from_str(&site.say(&["jobs", "r1", "--task", task, "--json"])).unwrap();
+        said.as_array().is_some_and(|jobs| jobs.iter().any(|job| job["state"] == state))
+    };
+    site.say(&["fire", "r1", "go", "--key", "1"]);
+    until("the first job runs", Duration::from_secs(60), || jobs("most", "running"));
+    site.say(&["fire", "r1", "on", "--key", "1"]);
+    until("the second job is done", Duration::from_secs(60), || jobs("all", "done"));
+    let sql = "select extract(epoch from max(started) - min(ended))::float8 from pipeline.attempt";
+    let waited_s: f64 = rt().block_on(connection.query_one(sql, &[])).unwrap().get(0);
+    // a claim waits half a minute
+    assert!((0.0..15.0).contains(&waited_s), "{waited_s} s between the end of one job and the beginning of the next");
+}
+
 /// Speaks to a master as workers and others might.
 fn ask(site: &Site, path: &str, token: Option<&str>, body: &str) -> (u16, String) {
     let mut command = std::process::Command::new("curl");

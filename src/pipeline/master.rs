@@ -84,6 +84,8 @@ pub struct Master {
     workers: Mutex<HashMap<i64, i32>>,
     /// Workers that said they take no more jobs: their claims do not wait.
     draining: Mutex<HashSet<i64>>,
+    /// What ends the waiting claim of a worker.
+    recalls: Mutex<HashMap<i64, Arc<Notify>>>,
 }
 
 /// A token as it was last seen.
@@ -120,6 +122,7 @@ impl Master {
             tokens: Mutex::default(),
             workers: Mutex::default(),
             draining: Mutex::default(),
+            recalls: Mutex::default(),
         });
         let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
         for _ in 0..REPORTERS {
@@ -199,9 +202,19 @@ impl Master {
         Ok(Registered { worker, lease_s: self.settings.lease_s, heartbeat_s: HEARTBEAT_S.min(self.settings.lease_s as u64 / 4), lost })
     }
 
-    /// Waits for work at most so long.
+    /// Waits for work at most so long. A claim of no job calls the worker's waiting one back: what is free has changed.
     pub async fn claim(&self, bearer: &Bearer, request: &Claim, wait: Duration) -> Result<Claimed, Error> {
         self.owned(bearer, request.worker).await?;
+        if request.jobs == 0 {
+            if let Some(recall) = self.recalls.lock().ok().and_then(|recalls| recalls.get(&request.worker).cloned()) {
+                recall.notify_waiters();
+            }
+            return Ok(Claimed { jobs: Vec::new() });
+        }
+        let recall = Recall::new(&self.recalls, request.worker);
+        let recalled = recall.notify.notified();
+        tokio::pin!(recalled);
+        recalled.as_mut().enable();
         let free = Free { jobs: request.jobs, cpu: request.cpu, mem_mb: request.mem_mb, disk_mb: request.disk_mb };
         let until = Instant::now() + wait.min(WAIT);
         let mut woken = false;
@@ -224,7 +237,11 @@ impl Master {
                 return Ok(Claimed { jobs: Vec::new() });
             }
             let _waiting = Waiting::new(&self.waiting);
-            woken = tokio::time::timeout(left.min(SAFETY), notified).await.is_ok();
+            woken = tokio::select! {
+                () = notified => true,
+                () = tokio::time::sleep(left.min(SAFETY)) => false,
+                () = recalled.as_mut() => return Ok(Claimed { jobs: Vec::new() }),
+            };
         }
     }
 
@@ -387,6 +404,31 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A claim that can be called back.
+struct Recall<'a> {
+    recalls: &'a Mutex<HashMap<i64, Arc<Notify>>>,
+    worker: i64,
+    notify: Arc<Notify>,
+}
+
+impl<'a> Recall<'a> {
+    fn new(recalls: &'a Mutex<HashMap<i64, Arc<Notify>>>, worker: i64) -> Recall<'a> {
+        let notify = recalls.lock().map(|mut recalls| recalls.entry(worker).or_default().clone()).unwrap_or_default();
+        Recall { recalls, worker, notify }
+    }
+}
+
+impl Drop for Recall<'_> {
+    fn drop(&mut self) {
+        if let Ok(mut recalls) = self.recalls.lock()
+            // the map's and our own: no other claim of the worker waits
+            && Arc::strong_count(&self.notify) <= 2
+        {
+            recalls.remove(&self.worker);
+        }
     }
 }
 

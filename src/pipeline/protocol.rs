@@ -89,6 +89,7 @@ pub struct Registered {
     pub lost: i32,
 }
 
+/// What a worker has free. A claim of no job calls back the one that waits: it was made when less was free.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Claim {

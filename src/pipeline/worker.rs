@@ -9,7 +9,7 @@ use super::child::{self, Program, Stop};
 use super::client::{Client, Error};
 use super::manifest::{Piece, pieces};
 use super::protocol::{
-    ARTIFACTS, Artifact, Claim, Complete, EVENTS, EVENTS_TOTAL, Fail, Heartbeat, Input, Job, LOG_BYTES, Register, Stage, Told, Urls, Usage,
+    ARTIFACTS, Artifact, Claim, Claimed, Complete, EVENTS, EVENTS_TOTAL, Fail, Heartbeat, Input, Job, LOG_BYTES, Register, Stage, Told, Urls, Usage,
 };
 use super::scratch::{Cache, Scratch};
 use super::state::Class;
@@ -74,6 +74,8 @@ const WAIT: Duration = Duration::from_secs(30);
 /// Between tries when the master does not answer: doubled from this to [`PAUSE_MOST`].
 const PAUSE: Duration = Duration::from_millis(200);
 const PAUSE_MOST: Duration = Duration::from_secs(10);
+/// Between recalls of a claim.
+const RECALL: Duration = Duration::from_secs(1);
 /// Between pieces of a running program's log.
 const PUMP: Duration = Duration::from_secs(1);
 /// After the disk was full, no claim for so long.
@@ -284,7 +286,7 @@ impl Worker {
                 continue;
             }
             let wait = self.options.max_idle.map_or(WAIT, |most| most.min(WAIT));
-            match self.client.claim(&free, wait).await {
+            match self.claim(&free, wait).await {
                 Ok(claimed) => {
                     pause = Pause::default();
                     for job in claimed.jobs {
@@ -301,6 +303,27 @@ impl Worker {
                     pause.wait().await;
                 }
             }
+        }
+    }
+
+    /// Claims; when a job ends meanwhile more is free than the master was told, and the claim is called back to be made anew.
+    async fn claim(&self, free: &Claim, wait: Duration) -> Result<Claimed, Error> {
+        let claim = self.client.claim(free, wait);
+        tokio::pin!(claim);
+        let nothing = Claim { jobs: 0, ..free.clone() };
+        let mut is_stale = false;
+        loop {
+            let change = async {
+                // a recall may come before the claim that it is for
+                if is_stale { tokio::time::sleep(RECALL).await } else { self.changed.notified().await }
+            };
+            tokio::select! {
+                claimed = &mut claim => return claimed,
+                () = change => {}
+            }
+            is_stale = true;
+            // lost, it is sent again
+            tokio::time::timeout(RECALL, self.client.claim(&nothing, Duration::ZERO)).await.ok();
         }
     }
 
