@@ -6,7 +6,7 @@
 //! the source, `DATASUM` and `CHECKSUM` are those of the FITS standard (4.0, section 4.4.2.7 and appendix J).
 
 use super::file::{FitsFile, Select};
-use super::header::{BLOCK, Header, Value};
+use super::header::{BLOCK, CARD, Header, Value};
 use super::read::{Bitpix, Image, Pixels, Rect};
 use super::wcs::{Lookup, Wcs};
 use super::{Error, wcs};
@@ -498,44 +498,51 @@ fn provenance(header: &mut Header, file: &FitsFile, image: &Image, rect: Rect, p
     header.set("DATE", Value::Text(options.date.clone()), "when this file was made (UTC)");
 }
 
-fn structure(header: &mut Header, pixels: &Pixels, axes: &[u64], first: &str) {
-    for (n, length) in axes.iter().enumerate().rev() {
+/// The cards that the standard wants first (4.0, section 4.4.1), and `last` after them.
+fn structure(header: &mut Header, pixels: &Pixels, axes: &[u64], first: (&str, Value, &str), last: &[(&str, Value, &str)]) {
+    let lengths = axes.iter().enumerate().map(|(n, length)| {
         let length = [pixels.width, pixels.height].get(n).copied().unwrap_or(*length);
-        header.set_first(&format!("NAXIS{}", n + 1), Value::Integer(length as i64), "");
-    }
-    header.set_first("NAXIS", Value::Integer(axes.len() as i64), "number of array dimensions");
-    header.set_first("BITPIX", Value::Integer(pixels.bitpix.number()), "array data type");
-    match first {
-        "SIMPLE" => header.set_first("SIMPLE", Value::Logical(true), "conforms to FITS standard"),
-        _ => header.set_first("XTENSION", "IMAGE".into(), "Image extension"),
-    }
+        (format!("NAXIS{}", n + 1), Value::Integer(length as i64))
+    });
+    let lengths: Vec<(String, Value)> = lengths.collect();
+    let mut cards = vec![
+        first,
+        ("BITPIX", Value::Integer(pixels.bitpix.number()), "array data type"),
+        ("NAXIS", Value::Integer(axes.len() as i64), "number of array dimensions"),
+    ];
+    cards.extend(lengths.iter().map(|(key, length)| (key.as_str(), length.clone(), "")));
+    cards.extend_from_slice(last);
+    header.lead(&cards);
 }
 
 fn primary(parts: &mut Vec<Vec<u8>>, mut header: Header, pixels: Pixels, axes: &[u64], extended: bool) {
-    if extended {
-        header.set_first("EXTEND", Value::Logical(true), "");
-    }
-    structure(&mut header, &pixels, axes, "SIMPLE");
+    let first = ("SIMPLE", Value::Logical(true), "conforms to FITS standard");
+    let last = [("EXTEND", Value::Logical(true), "")];
+    structure(&mut header, &pixels, axes, first, if extended { &last } else { &[] });
     finish(parts, header, pixels);
 }
 
 fn extension(parts: &mut Vec<Vec<u8>>, mut header: Header, pixels: Pixels, axes: &[u64]) {
-    header.set_first("GCOUNT", Value::Integer(1), "number of groups");
-    header.set_first("PCOUNT", Value::Integer(0), "number of parameters");
-    structure(&mut header, &pixels, axes, "XTENSION");
+    let last = [("PCOUNT", Value::Integer(0), "number of parameters"), ("GCOUNT", Value::Integer(1), "number of groups")];
+    structure(&mut header, &pixels, axes, ("XTENSION", "IMAGE".into(), "Image extension"), &last);
     finish(parts, header, pixels);
 }
 
 /// Adds checksums and the bytes.
 fn finish(parts: &mut Vec<Vec<u8>>, mut header: Header, pixels: Pixels) {
+    /// Where the value of a card begins, behind `CHECKSUM= '`.
+    const VALUE: usize = 11;
     let padding = pixels.bytes.len().next_multiple_of(BLOCK) - pixels.bytes.len();
     // zeros at the end do not change the sum
     let data = checksum(0, &pixels.bytes);
     header.set("CHECKSUM", "0000000000000000".into(), "checksum of the HDU");
     header.set("DATASUM", Value::Text(data.to_string()), "checksum of the data");
-    let total = checksum(data, &header.bytes());
-    header.set("CHECKSUM", Value::Text(encoded(!total)), "");
-    parts.extend([header.bytes(), pixels.bytes, vec![0; padding]]);
+    let mut head = header.bytes();
+    let total = encoded(!checksum(data, &head));
+    if let Some(card) = head.chunks_exact_mut(CARD).find(|card| card.starts_with(b"CHECKSUM= '")) {
+        card[VALUE..VALUE + total.len()].copy_from_slice(total.as_bytes());
+    }
+    parts.extend([head, pixels.bytes, vec![0; padding]]);
 }
 
 /// The ones' complement sum of big-endian words, continued.

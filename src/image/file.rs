@@ -258,15 +258,15 @@ impl FitsFile {
         &self.hdus
     }
 
-    /// The HDU that satisfies, read as far as needed.
-    fn find(&mut self, is_wanted: impl Fn(&Hdu) -> bool) -> Result<Option<&Hdu>, Error> {
+    /// The number of the HDU that satisfies, read as far as needed.
+    fn find(&mut self, is_wanted: impl Fn(&Hdu) -> bool) -> Result<Option<usize>, Error> {
         let mut at = 0;
         loop {
             if at == self.hdus.len() && !self.walk()? {
                 return Ok(None);
             }
             if is_wanted(&self.hdus[at]) {
-                return Ok(Some(&self.hdus[at]));
+                return Ok(Some(at));
             }
             at += 1;
         }
@@ -281,8 +281,8 @@ impl FitsFile {
                 hdu.name().is_some_and(|found| found.eq_ignore_ascii_case(name)) && version.is_none_or(|version| hdu.version() == version)
             }
         })?;
-        match found.cloned() {
-            Some(hdu) if hdu.is_image() => self.image_of(&hdu),
+        match found.map(|at| &self.hdus[at]) {
+            Some(hdu) if hdu.is_image() => self.image_of(hdu),
             _ => {
                 let there: Vec<String> = self.all().iter().filter(|hdu| hdu.is_image()).map(told).collect();
                 let there =

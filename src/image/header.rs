@@ -52,13 +52,18 @@ impl Header {
 
     fn from_cards(cards: Vec<Raw>) -> Header {
         let mut header = Header { cards, index: HashMap::new() };
-        header.reindex();
+        header.index_from(0);
         header
     }
 
     fn reindex(&mut self) {
         self.index.clear();
-        for (at, card) in self.cards.iter().enumerate() {
+        self.index_from(0);
+    }
+
+    /// Takes cards into the index that were added from `first` on.
+    fn index_from(&mut self, first: usize) {
+        for (at, card) in self.cards.iter().enumerate().skip(first) {
             if let Some((key, _)) = split(card) {
                 self.index.entry(key).or_insert(at);
             }
@@ -146,17 +151,24 @@ impl Header {
         match at {
             Some(at) => {
                 let range = self.whole(at);
+                let moves_others = range.len() != made.len();
                 self.cards.splice(range, made);
+                if moves_others {
+                    self.reindex();
+                }
             }
-            None => self.cards.extend(made),
+            None => {
+                let first = self.cards.len();
+                self.cards.extend(made);
+                self.index_from(first);
+            }
         }
-        self.reindex();
     }
 
-    /// Puts a card before all others.
-    pub fn set_first(&mut self, key: &str, value: Value, comment: &str) {
-        self.remove(|found| found == key);
-        self.cards.splice(0..0, make_cards(key, &value, comment));
+    /// Puts cards before all others, in this order; those of the same keys go.
+    pub fn lead(&mut self, cards: &[(&str, Value, &str)]) {
+        self.remove(|found| cards.iter().any(|(key, ..)| *key == found));
+        self.cards.splice(0..0, cards.iter().flat_map(|(key, value, comment)| make_cards(key, value, comment)));
         self.reindex();
     }
 
@@ -168,19 +180,21 @@ impl Header {
 
     /// Removes every card whose key is meant, with what continues it.
     pub fn remove(&mut self, is_meant: impl Fn(&str) -> bool) {
-        let mut going = false;
+        let (mut going, before) = (false, self.cards.len());
         self.cards.retain(|card| {
             if !(going && card.starts_with(b"CONTINUE")) {
                 going = split(card).is_some_and(|(key, _)| is_meant(&key));
             }
             !going
         });
-        self.reindex();
+        if self.cards.len() < before {
+            self.reindex();
+        }
     }
 
     /// Appends the cards of another header that `is_wanted` picks by key; a key that is here already stays as it is here.
     pub fn inherit(&mut self, other: &Header, is_wanted: impl Fn(&str) -> bool) {
-        let mut going = false;
+        let (mut going, first) = (false, self.cards.len());
         for card in &other.cards {
             if !card.starts_with(b"CONTINUE") {
                 let key = key_of(card);
@@ -190,7 +204,7 @@ impl Header {
                 self.cards.push(*card);
             }
         }
-        self.reindex();
+        self.index_from(first);
     }
 
     /// Adds commentary (`HISTORY`, `COMMENT`), as many cards as it takes.

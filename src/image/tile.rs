@@ -625,13 +625,18 @@ fn plain_header(h: &Header) -> Result<Header, String> {
         header.remove(|key| key == "EXTNAME");
     }
     let naxis = h.integer("ZNAXIS").filter(|n| (0..=999).contains(n)).ok_or("ZNAXIS is missing")?;
-    for n in (1..=naxis).rev() {
+    let length = |n: i64| {
         let length = h.integer(&format!("ZNAXIS{n}")).ok_or_else(|| format!("ZNAXIS{n} is missing"))?;
-        header.set_first(&format!("NAXIS{n}"), Value::Integer(length), "");
-    }
-    header.set_first("NAXIS", Value::Integer(naxis), "number of array dimensions");
-    header.set_first("BITPIX", Value::Integer(h.integer("ZBITPIX").ok_or("ZBITPIX is missing")?), "array data type");
-    header.set_first("XTENSION", "IMAGE".into(), "Image extension");
+        Ok::<_, String>((format!("NAXIS{n}"), Value::Integer(length)))
+    };
+    let lengths = (1..=naxis).map(length).collect::<Result<Vec<_>, _>>()?;
+    let mut cards = vec![
+        ("XTENSION", "IMAGE".into(), "Image extension"),
+        ("BITPIX", Value::Integer(h.integer("ZBITPIX").ok_or("ZBITPIX is missing")?), "array data type"),
+        ("NAXIS", Value::Integer(naxis), "number of array dimensions"),
+    ];
+    cards.extend(lengths.iter().map(|(key, length)| (key.as_str(), length.clone(), "")));
+    header.lead(&cards);
     Ok(header)
 }
 
