@@ -86,6 +86,7 @@ pub async fn until(app: App, listener: TcpListener, stop: impl Future<Output = (
 
 /// The socket first, so that a taken port is said at once; then the service.
 pub async fn open(config: &Config) -> anyhow::Result<(TcpListener, App)> {
+    give_large_memory_back();
     let options = config.web.clone();
     let address = SocketAddr::new(options.address, options.port);
     let listener = TcpListener::bind(address)
@@ -100,6 +101,18 @@ pub async fn open(config: &Config) -> anyhow::Result<(TcpListener, App)> {
     let app = App::new(options, service, jobs, archive);
     web::uws::work(&app);
     Ok((listener, app))
+}
+
+/// Asks the allocator to map blocks of a MiB and more each by itself, so that they leave the process when they are freed. Left to
+/// itself, glibc raises its border to the largest block that was ever freed (mallopt(3), `M_MMAP_THRESHOLD`), and every thread's arena
+/// then keeps what the pieces of images took there: 100 MB after 12 pieces of 16 MB, of which 4 were there at a time.
+fn give_large_memory_back() {
+    const LARGE: i32 = 1 << 20;
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it sets a number of the allocator, under the allocator's own lock
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+    }
 }
 
 /// The queue of jobs, with its results in the data directory.
