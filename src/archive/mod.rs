@@ -11,6 +11,7 @@
 
 pub mod companions;
 pub mod facts;
+mod known;
 mod naming;
 pub mod options;
 pub mod registry;
@@ -18,18 +19,20 @@ mod remote;
 pub mod shape;
 
 pub use facts::Facts;
+pub use known::Name;
 pub use options::Options;
 pub use registry::Entry;
 pub use shape::Shape;
 
-use crate::image::{self, FitsFile, gzip};
+use crate::image::{self, FitsFile, Source, gzip};
 use crate::store::{self, Bucket, Credentials};
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};
+use known::Known;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -173,8 +176,13 @@ impl Roots {
 
     /// Opens the file of a place; on a thread that may block.
     pub fn open(&self, place: &Place, cache: &gzip::Cache) -> Result<FitsFile, Error> {
+        Ok(FitsFile::new(self.source(place, cache)?)?)
+    }
+
+    /// Its bytes; on a thread that may block.
+    fn source(&self, place: &Place, cache: &gzip::Cache) -> Result<Source, Error> {
         match self.home(place).ok_or(Error::Gone)? {
-            Home::File(file) => Ok(FitsFile::open(&file, cache)?),
+            Home::File(file) => Ok(Source::open(&file, cache)?),
             Home::Object(Remote { url, bucket, runtime }) => {
                 let url = format!("{url}/{}", place.path);
                 remote::open(bucket, &url, &place.path, &self.blocks, runtime, cache)
@@ -214,6 +222,7 @@ pub struct Archive {
     /// None without configured folders: nothing is served then.
     roots: Option<Roots>,
     cache: gzip::Cache,
+    known: Known,
     turns: Arc<Semaphore>,
     /// KiB of memory for pieces that clients have not read yet.
     unread: Arc<Semaphore>,
@@ -230,7 +239,7 @@ impl Archive {
         let cache = gzip::Cache::new(scratch_dir, options.inflated_bytes).with_file_limit(options.inflated_file_bytes);
         let turns = Arc::new(Semaphore::new(options.at_once.max(1)));
         let unread = Arc::new(Semaphore::new(kib(options.unread_bytes) as usize));
-        Ok(Archive { options, roots, cache, turns, unread })
+        Ok(Archive { options, roots, cache, known: Known::default(), turns, unread })
     }
 
     fn roots(&self) -> Result<&Roots, Error> {
@@ -257,12 +266,32 @@ impl Archive {
         }
     }
 
-    /// The open file of an image.
+    /// The open file of an image; on a thread that may block.
     pub fn file(&self, entry: &Entry) -> Result<FitsFile, Error> {
-        match self.roots()?.open(&entry.place, &self.cache) {
-            Err(Error::Image(image::Error::Io { source, .. })) if source.kind() == std::io::ErrorKind::NotFound => Err(Error::Gone),
-            other => other,
+        let source = match self.roots()?.source(&entry.place, &self.cache) {
+            Err(Error::Image(image::Error::Io { source, .. })) if source.kind() == std::io::ErrorKind::NotFound => return Err(Error::Gone),
+            other => other?,
+        };
+        match self.known.headers(&source) {
+            Some(headers) => Ok(FitsFile::with(source, headers)),
+            None => Ok(FitsFile::new(source)?),
         }
+    }
+
+    /// Keeps what was read of a file's headers for who opens it next.
+    pub fn keep(&self, file: &FitsFile) {
+        self.known.keep(file);
+    }
+
+    /// What `find` finds by a name in the registry, or found a moment ago.
+    pub async fn find<E>(&self, name: Name, find: impl AsyncFnOnce(&Name) -> Result<Vec<Entry>, E>) -> Result<Vec<Entry>, E> {
+        if let Some(entries) = self.known.entries(&name) {
+            return Ok(entries);
+        }
+        let begun = Instant::now();
+        let entries = find(&name).await?;
+        self.known.found(name, &entries, begun);
+        Ok(entries)
     }
 
     /// Memory for so many bytes that wait for their reader; `None` if too many wait already.

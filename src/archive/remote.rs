@@ -5,7 +5,7 @@
 //!
 //! Memory: [`CACHED`] bytes of blocks for all files, and [`AT_ONCE`] bytes for each piece that is being cut.
 
-use crate::image::{FitsFile, Ranges, Source, gzip};
+use crate::image::{Ranges, Source, gzip};
 use crate::store::{self, Bucket, Version};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -83,7 +83,7 @@ struct Object {
     runtime: Handle,
 }
 
-/// Opens a file of a bucket; on a thread that may block.
+/// The bytes of a file of a bucket; on a thread that may block.
 pub fn open(
     bucket: &Bucket,
     url: &str,
@@ -91,13 +91,12 @@ pub fn open(
     blocks: &Arc<Blocks>,
     runtime: &Handle,
     cache: &gzip::Cache,
-) -> Result<FitsFile, super::Error> {
+) -> Result<Source, super::Error> {
     let version = runtime.block_on(bucket.version(key))?;
     let word = format!("{} {}", version.modified_s, version.etag.as_deref().unwrap_or_default());
     let name = Arc::from(format!("{url} {} {word}", version.bytes));
     let object = Object { bucket: bucket.clone(), key: key.to_owned(), version, name, blocks: blocks.clone(), runtime: runtime.clone() };
-    let source = Source::remote(url.to_owned(), word, Arc::new(object), cache)?;
-    Ok(FitsFile::new(source)?)
+    Ok(Source::remote(url.to_owned(), word, Arc::new(object), cache)?)
 }
 
 impl Ranges for Object {

@@ -12,6 +12,7 @@ use crate::image::resample::Field;
 use crate::image::{self, Curve, Cuts, Encoding, FitsFile, Image, Lupton, Picture, Piece, Rect, Select, Wcs};
 use crate::plot::colour::Rgb;
 use crate::plot::marks::Marks;
+use std::sync::Arc;
 
 /// Why there is no picture.
 #[derive(Debug, thiserror::Error)]
@@ -159,7 +160,7 @@ const MARGIN: u64 = 2;
 
 /// What is to be read of an image for a picture.
 struct Frame {
-    image: Image,
+    image: Arc<Image>,
     /// With the margin.
     rect: Rect,
     margin: u64,
@@ -245,7 +246,7 @@ impl Frame {
         limited(size[0] * size[1], look)?;
         let reference = size.map(|length| (length + 1.0) / 2.0);
         let wcs = Wcs::north_up(middle[0], middle[1], scale_deg * step, reference).map_err(wish)?;
-        Ok(Field { wcs, origin: [1.0, 1.0], step: 1.0, width: size[0] as usize, height: size[1] as usize, values: Vec::new() })
+        Ok(Field { wcs: Arc::new(wcs), origin: [1.0, 1.0], step: 1.0, width: size[0] as usize, height: size[1] as usize, values: Vec::new() })
     }
 }
 

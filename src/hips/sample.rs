@@ -11,6 +11,7 @@ use super::{Error, Frame};
 use crate::image::{FitsFile, Rect, Select, Wcs, gzip};
 use crate::sky::{Region, healpix};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Points along each side of an image's outline; sides that are bent are followed.
 const OUTLINE: usize = 8;
@@ -26,7 +27,7 @@ const MARGIN_PX: f64 = 4.0;
 /// An image, looked at once.
 pub struct Sight<'a> {
     pub frame: &'a Frame,
-    wcs: Wcs,
+    wcs: Arc<Wcs>,
     size: [u64; 2],
     pub scale_deg: f64,
     pub unit: Option<String>,

@@ -11,6 +11,8 @@ use super::read::{Bitpix, Image, Pixels, Rect};
 use super::wcs::{Lookup, Wcs};
 use super::{Error, wcs};
 use crate::sky::Region;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Which piece. Angles in degrees, positions ICRS.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,7 +90,7 @@ pub fn cut(file: &mut FitsFile, select: &Select, piece: &Piece, options: &Option
     let covered = rect.clipped(image.axes[0], image.axes[1]).ok_or_else(|| outside(file, piece))?;
     let rect = if options.pad { rect } else { covered };
     let others = options.planes.iter().map(|select| other(file, &image, select)).collect::<Result<Vec<_>, _>>()?;
-    limited(rect, std::iter::once(&image).chain(&others), options.limit_bytes)?;
+    limited(rect, std::iter::once(&image).chain(&others).map(AsRef::as_ref), options.limit_bytes)?;
     let mut header = piece_header(file, &image, rect);
     let tables = tables(file, &image, rect);
     let planes = others.iter().map(|other| plane(file, other, rect, covered)).collect::<Result<Vec<_>, _>>()?;
@@ -336,8 +338,11 @@ fn is_placed(key: &str) -> bool {
 
 /// Moves every reference pixel of a header.
 fn shift(header: &mut Header, by: [i64; 2]) {
-    for alt in std::iter::once(String::new()).chain(('A'..='Z').map(String::from)) {
-        let there = ["CTYPE1", "CRVAL1", "CRPIX1", "CD1_1", "PC1_1", "CDELT1"].iter().any(|key| header.has(&format!("{key}{alt}")));
+    const TOLD_BY: [&str; 7] = ["CTYPE1", "CRVAL1", "CRPIX1", "CRPIX2", "CD1_1", "PC1_1", "CDELT1"];
+    let letter = |key: &str| TOLD_BY.iter().find_map(|stem| key.strip_prefix(stem)).map(str::to_owned);
+    let alts: BTreeSet<String> = header.keys().filter_map(letter).filter(|alt| alt.len() <= 1).collect();
+    for alt in alts {
+        let there = TOLD_BY.iter().any(|key| header.has(&format!("{key}{alt}")));
         for axis in [1, 2] {
             let key = format!("CRPIX{axis}{alt}");
             let moved = by[axis - 1] as f64;
@@ -406,7 +411,7 @@ fn table_piece(mut header: Header, table: &Lookup, rect: Rect, name: &str, versi
 }
 
 /// Another image of the file that is cut along: of several by one name the one with the version of the image, as ERR,2 goes with SCI,2.
-fn other(file: &mut FitsFile, image: &Image, select: &Select) -> Result<Image, Error> {
+fn other(file: &mut FitsFile, image: &Image, select: &Select) -> Result<Arc<Image>, Error> {
     let own = match select {
         Select::Name(name, None) => {
             let version = image.header.integer("EXTVER").unwrap_or(1);

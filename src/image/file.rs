@@ -8,9 +8,10 @@ use super::header::{BLOCK, CARD, Header, MOST_CARDS};
 use super::read::{Image, Storage};
 use super::wcs::{Lookup, Wcs};
 use super::{Error, Rect, tile};
-use std::fs::File;
+use std::collections::BTreeMap;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,10 +38,32 @@ enum Bytes {
     Ranges(Arc<dyn Ranges>),
 }
 
+/// Tells whether bytes of the same name are still the same: any write makes another one of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// Device, inode, bytes, and when content and inode changed, in seconds and nanoseconds.
+    File { device: u64, inode: u64, bytes: u64, modified: (i64, i64), changed: (i64, i64) },
+    /// The word that tells versions apart where the bytes lie.
+    Version(String),
+}
+
+impl Identity {
+    fn of(metadata: &Metadata) -> Identity {
+        Identity::File {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            bytes: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
 /// Bytes at places, counted.
 #[derive(Debug)]
 pub struct Source {
     name: String,
+    identity: Identity,
     bytes: Bytes,
     length: u64,
     read: AtomicU64,
@@ -52,14 +75,15 @@ impl Source {
         let name = path.display().to_string();
         let io = |source| Error::Io { name: name.clone(), source };
         let file = File::open(path).map_err(io)?;
-        if !file.metadata().map_err(io)?.is_file() {
+        let metadata = file.metadata().map_err(io)?;
+        if !metadata.is_file() {
             return Err(Error::Io { name, source: std::io::Error::other("it is not a file") });
         }
         let mut magic = [0; 2];
         let gzipped = file.read_at(&mut magic, 0).map_err(io)? == 2 && magic == [0x1f, 0x8b];
         if !gzipped {
-            let length = file.metadata().map_err(io)?.len();
-            return Ok(Source { bytes: Bytes::File(Arc::new(file)), name, length, read: AtomicU64::new(0) });
+            let (identity, length) = (Identity::of(&metadata), metadata.len());
+            return Ok(Source { bytes: Bytes::File(Arc::new(file)), name, identity, length, read: AtomicU64::new(0) });
         }
         let key = Key::of(path, &file).map_err(io)?;
         Source::inflated(name, key, &file, cache)
@@ -73,7 +97,8 @@ impl Source {
             ranges.read(&mut [(0, &mut magic)]).map_err(|source| Error::Io { name: name.clone(), source })?;
         }
         if magic != [0x1f, 0x8b] {
-            return Ok(Source { name, bytes: Bytes::Ranges(ranges), length, read: AtomicU64::new(0) });
+            let identity = Identity::Version(version);
+            return Ok(Source { name, identity, bytes: Bytes::Ranges(ranges), length, read: AtomicU64::new(0) });
         }
         let key = Key::named(&name, version, length);
         Source::inflated(name, key, InOrder { ranges, at: 0 }, cache)
@@ -81,13 +106,19 @@ impl Source {
 
     fn inflated(name: String, key: Key, gzipped: impl Read, cache: &Cache) -> Result<Source, Error> {
         let file = cache.inflated(key, gzipped)?;
-        let length = file.metadata().map_err(|source| Error::Io { name: name.clone(), source })?.len();
-        Ok(Source { name, bytes: Bytes::File(file), length, read: AtomicU64::new(0) })
+        let metadata = file.metadata().map_err(|source| Error::Io { name: name.clone(), source })?;
+        let (identity, length) = (Identity::of(&metadata), metadata.len());
+        Ok(Source { name, identity, bytes: Bytes::File(file), length, read: AtomicU64::new(0) })
     }
 
     /// Another reader of the same bytes, with a count of its own.
     pub fn again(&self) -> Source {
-        Source { name: self.name.clone(), bytes: self.bytes.clone(), length: self.length, read: AtomicU64::new(0) }
+        let (name, identity, bytes) = (self.name.clone(), self.identity.clone(), self.bytes.clone());
+        Source { name, identity, bytes, length: self.length, read: AtomicU64::new(0) }
+    }
+
+    pub fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     pub fn name(&self) -> &str {
@@ -217,9 +248,34 @@ impl Hdu {
 #[derive(Debug)]
 pub struct FitsFile {
     source: Source,
-    hdus: Vec<Hdu>,
+    headers: Headers,
+}
+
+/// What has been read of a file's headers, and what they mean; quick to clone. It holds for a file as long as its [`Identity`] does.
+#[derive(Debug, Clone, Default)]
+pub struct Headers {
+    hdus: Vec<Arc<Hdu>>,
     /// Where the next header begins; `None` at the end of the file.
     next: Option<u64>,
+    images: BTreeMap<usize, Arc<Image>>,
+    wcs: BTreeMap<(usize, char), Arc<Wcs>>,
+}
+
+impl Headers {
+    /// How much memory they take, about.
+    pub fn bytes(&self) -> u64 {
+        /// A card, its key in an index, and what both are held in.
+        const A_CARD: usize = CARD + 100;
+        let cards = self.hdus.iter().map(|hdu| hdu.header.len()).chain(self.images.values().map(|image| image.header.len()));
+        let tables = self.wcs.values().map(|wcs| wcs.table_bytes() + size_of::<Wcs>());
+        (cards.map(|cards| cards * A_CARD + size_of::<Image>()).sum::<usize>() + tables.sum::<usize>()) as u64
+    }
+
+    /// Whether more has been read than `other` holds.
+    pub fn is_more_than(&self, other: &Headers) -> bool {
+        let size = |headers: &Headers| headers.hdus.len() + headers.images.len() + headers.wcs.len();
+        size(self) > size(other)
+    }
 }
 
 impl FitsFile {
@@ -234,9 +290,18 @@ impl FitsFile {
         if !head.starts_with(b"SIMPLE  =") {
             return Err(Error::NotFits { name: source.name().to_owned(), begins: begins(&head) });
         }
-        let mut file = FitsFile { source, hdus: Vec::new(), next: Some(0) };
+        let mut file = FitsFile { source, headers: Headers { next: Some(0), ..Headers::default() } };
         file.walk()?;
         Ok(file)
+    }
+
+    /// A file whose headers have been read before, by [`FitsFile::new`] from bytes of the same identity.
+    pub fn with(source: Source, headers: Headers) -> FitsFile {
+        FitsFile { source, headers }
+    }
+
+    pub fn headers(&self) -> &Headers {
+        &self.headers
     }
 
     pub fn source(&self) -> &Source {
@@ -245,27 +310,27 @@ impl FitsFile {
 
     /// The primary header.
     pub fn primary(&self) -> &Hdu {
-        &self.hdus[0]
+        &self.headers.hdus[0]
     }
 
     /// All HDUs; a damaged tail ends the list without an error.
-    pub fn all(&mut self) -> &[Hdu] {
-        while self.next.is_some() {
+    pub fn all(&mut self) -> &[Arc<Hdu>] {
+        while self.headers.next.is_some() {
             if self.walk().is_err() {
-                self.next = None;
+                self.headers.next = None;
             }
         }
-        &self.hdus
+        &self.headers.hdus
     }
 
     /// The number of the HDU that satisfies, read as far as needed.
     fn find(&mut self, is_wanted: impl Fn(&Hdu) -> bool) -> Result<Option<usize>, Error> {
         let mut at = 0;
         loop {
-            if at == self.hdus.len() && !self.walk()? {
+            if at == self.headers.hdus.len() && !self.walk()? {
                 return Ok(None);
             }
-            if is_wanted(&self.hdus[at]) {
+            if is_wanted(&self.headers.hdus[at]) {
                 return Ok(Some(at));
             }
             at += 1;
@@ -273,7 +338,7 @@ impl FitsFile {
     }
 
     /// The image that is meant, with its header as if it were not compressed.
-    pub fn image(&mut self, select: &Select) -> Result<Image, Error> {
+    pub fn image(&mut self, select: &Select) -> Result<Arc<Image>, Error> {
         let found = self.find(|hdu| match select {
             Select::First => hdu.is_image(),
             Select::Number(number) => hdu.number == *number,
@@ -281,10 +346,17 @@ impl FitsFile {
                 hdu.name().is_some_and(|found| found.eq_ignore_ascii_case(name)) && version.is_none_or(|version| hdu.version() == version)
             }
         })?;
-        match found.map(|at| &self.hdus[at]) {
-            Some(hdu) if hdu.is_image() => self.image_of(hdu),
+        match found.map(|at| self.headers.hdus[at].clone()) {
+            Some(hdu) if hdu.is_image() => {
+                if let Some(image) = self.headers.images.get(&hdu.number) {
+                    return Ok(image.clone());
+                }
+                let image = Arc::new(self.image_of(&hdu)?);
+                self.headers.images.insert(hdu.number, image.clone());
+                Ok(image)
+            }
             _ => {
-                let there: Vec<String> = self.all().iter().filter(|hdu| hdu.is_image()).map(told).collect();
+                let there: Vec<String> = self.all().iter().filter(|hdu| hdu.is_image()).map(|hdu| told(hdu)).collect();
                 let there =
                     if there.is_empty() { "the file has no image".to_owned() } else { format!("images are in HDU {}", there.join(", ")) };
                 Err(Error::NoImage { name: self.source.name().to_owned(), wanted: select.to_string(), there })
@@ -302,9 +374,13 @@ impl FitsFile {
     }
 
     /// The WCS `alt` of an image, with its lookup tables from the same file.
-    pub fn wcs(&mut self, image: &Image, alt: char) -> Result<Wcs, Error> {
+    pub fn wcs(&mut self, image: &Image, alt: char) -> Result<Arc<Wcs>, Error> {
+        if let Some(wcs) = self.headers.wcs.get(&(image.hdu, alt)) {
+            return Ok(wcs.clone());
+        }
         let wcs = Wcs::read(&image.header, alt, &mut |name, version| self.table(name, version).map(|(_, table)| table));
-        wcs.map_err(|what| Error::Wcs { name: self.source.name().to_owned(), hdu: image.hdu, what })
+        let wcs = wcs.map_err(|what| Error::Wcs { name: self.source.name().to_owned(), hdu: image.hdu, what })?;
+        Ok(self.headers.wcs.entry((image.hdu, alt)).or_insert(Arc::new(wcs)).clone())
     }
 
     /// A lookup table and its header.
@@ -317,17 +393,17 @@ impl FitsFile {
         }
         let pixels = image.read(&self.source, Rect { x: 0, y: 0, width, height }).map_err(|error| error.to_string())?;
         let table = Lookup::new(&image.header, [width as usize, height as usize], pixels.values(&image.header))?;
-        Ok((image.header, table))
+        Ok((image.header.clone(), table))
     }
 
     /// Reads the next header; false at the end of the file.
     fn walk(&mut self) -> Result<bool, Error> {
-        let Some(start) = self.next else { return Ok(false) };
-        let number = self.hdus.len();
+        let Some(start) = self.headers.next else { return Ok(false) };
+        let number = self.headers.hdus.len();
         let bad = |what: &str| Error::Header { name: self.source.name().to_owned(), hdu: number, what: what.to_owned() };
         // the standard allows other records after the last HDU
         if number > 0 && !self.begins_extension(start)? {
-            self.next = None;
+            self.headers.next = None;
             return Ok(false);
         }
         if number >= MOST_HDUS {
@@ -341,8 +417,8 @@ impl FitsFile {
             return Err(Error::Truncated { name, hdu: number, wanted: end, found: self.source.length() });
         }
         let next = end.next_multiple_of(BLOCK as u64);
-        self.next = (next + (BLOCK as u64) <= self.source.length()).then_some(next);
-        self.hdus.push(Hdu { number, header, data_start, data_bytes });
+        self.headers.next = (next + (BLOCK as u64) <= self.source.length()).then_some(next);
+        self.headers.hdus.push(Arc::new(Hdu { number, header, data_start, data_bytes }));
         Ok(true)
     }
 

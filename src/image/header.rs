@@ -4,6 +4,7 @@
 //! Headers of strangers are long, broken and lowercase: reading never fails on a card, only on a header without an end or
 //! beyond [`MOST_CARDS`]; what no key can be made of is commentary. Where a key occurs twice, the first counts.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -65,7 +66,9 @@ impl Header {
     fn index_from(&mut self, first: usize) {
         for (at, card) in self.cards.iter().enumerate().skip(first) {
             if let Some((key, _)) = split(card) {
-                self.index.entry(key).or_insert(at);
+                if !self.index.contains_key(key.as_ref()) {
+                    self.index.insert(key.into_owned(), at);
+                }
             }
         }
     }
@@ -80,7 +83,12 @@ impl Header {
 
     /// Every card with its key; commentary has the key COMMENT, HISTORY or none.
     pub fn cards(&self) -> impl Iterator<Item = (String, &Raw)> {
-        self.cards.iter().map(|card| (key_of(card), card))
+        self.cards.iter().map(|card| (key_of(card).into_owned(), card))
+    }
+
+    /// Every key that has a value, once.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.index.keys().map(String::as_str)
     }
 
     pub fn has(&self, key: &str) -> bool {
@@ -198,7 +206,7 @@ impl Header {
         for card in &other.cards {
             if !card.starts_with(b"CONTINUE") {
                 let key = key_of(card);
-                going = is_wanted(&key) && !self.index.contains_key(&key);
+                going = is_wanted(&key) && !self.index.contains_key(key.as_ref());
             }
             if going {
                 self.cards.push(*card);
@@ -238,19 +246,21 @@ fn is_end(card: &Raw) -> bool {
 }
 
 /// Key and the text after `=` of a card that has a value.
-fn split(card: &Raw) -> Option<(String, &str)> {
+fn split(card: &Raw) -> Option<(Cow<'_, str>, &str)> {
     let text = std::str::from_utf8(card).ok()?;
     if card.starts_with(b"HIERARCH ") {
         let (key, rest) = text[9..].split_once('=')?;
-        return Some((format!("HIERARCH {}", key.trim()), rest.trim_start()));
+        return Some((Cow::Owned(format!("HIERARCH {}", key.trim())), rest.trim_start()));
     }
     let rest = text.get(8..)?.strip_prefix('=')?;
     let key = text[..8].trim_end();
-    (!key.is_empty() && !matches!(key, "COMMENT" | "HISTORY")).then(|| (key.to_ascii_uppercase(), rest.trim_start()))
+    let is_lower = key.bytes().any(|byte| byte.is_ascii_lowercase());
+    let named = || if is_lower { Cow::Owned(key.to_ascii_uppercase()) } else { Cow::Borrowed(key) };
+    (!key.is_empty() && !matches!(key, "COMMENT" | "HISTORY")).then(|| (named(), rest.trim_start()))
 }
 
-fn key_of(card: &Raw) -> String {
-    split(card).map_or_else(|| String::from_utf8_lossy(&card[..8]).trim_end().to_owned(), |(key, _)| key)
+fn key_of(card: &Raw) -> Cow<'_, str> {
+    split(card).map_or_else(|| Cow::Owned(String::from_utf8_lossy(&card[..8]).trim_end().to_owned()), |(key, _)| key)
 }
 
 /// The text between quotes, doubled ones as one, without trailing blanks.

@@ -26,7 +26,7 @@ mod tile;
 pub mod wcs;
 
 pub use cut::{Cutout, Piece, cut};
-pub use file::{FitsFile, Ranges, Select, Source};
+pub use file::{FitsFile, Headers, Identity, Ranges, Select, Source};
 pub use header::Header;
 pub use picture::{Encoding, Lupton, Picture};
 pub use read::{Bitpix, Image, Pixels, Rect};

@@ -4,11 +4,12 @@
 
 use super::wcs::Wcs;
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// Values on a grid: `width` to a row, row by row from the bottom, and where they are.
 #[derive(Debug, Clone)]
 pub struct Field {
-    pub wcs: Wcs,
+    pub wcs: Arc<Wcs>,
     /// The FITS pixel of the WCS at which the first value lies.
     pub origin: [f64; 2],
     /// From one value to the next, in pixels of the WCS: 1, less where the field is enlarged, more where it is binned.
@@ -109,7 +110,7 @@ mod tests {
     fn bins_are_means_of_numbers_and_lie_in_their_middle() {
         let wcs = Wcs::north_up(11.0, 41.0, 1e-5, [2.0, 1.0]).expect("a plane");
         let values = vec![1.0, 3.0, f32::NAN, 5.0, 9.0, 3.0, 5.0, f32::NAN, f32::NAN, 9.0];
-        let field = Field { wcs, origin: [7.0, 8.0], step: 1.0, width: 5, height: 2, values };
+        let field = Field { wcs: Arc::new(wcs), origin: [7.0, 8.0], step: 1.0, width: 5, height: 2, values };
         let binned = field.binned(2);
         assert_eq!((binned.width, binned.height, binned.step, binned.origin), (2, 1, 2.0, [7.5, 8.5]));
         assert_eq!(binned.values, [3.0, 5.0]);

@@ -157,7 +157,9 @@ impl Tiled {
                 .zip(&cells)
                 .map(|(tile, cell)| {
                     let data = fetched.slice(cell);
-                    self.decode(image, tile, tile.wanted(rect), cell, data).map(|piece| (tile, piece)).map_err(|what| fail(tile.number, what))
+                    self.decode(image, tile, tile.wanted(rect), cell, data)
+                        .map(|piece| (tile, piece))
+                        .map_err(|what| fail(tile.number, what))
                 })
                 .collect::<Result<_, _>>()?;
             for (tile, piece) in decoded {

@@ -9,7 +9,8 @@ use super::child::{self, Program, Stop};
 use super::client::{Client, Error};
 use super::manifest::{Piece, pieces};
 use super::protocol::{
-    ARTIFACTS, Artifact, Claim, Claimed, Complete, EVENTS, EVENTS_TOTAL, Fail, Heartbeat, Input, Job, LOG_BYTES, Register, Stage, Told, Urls, Usage,
+    ARTIFACTS, Artifact, Claim, Claimed, Complete, EVENTS, EVENTS_TOTAL, Fail, Heartbeat, Input, Job, LOG_BYTES, Register, Stage, Told,
+    Urls, Usage,
 };
 use super::scratch::{Cache, Scratch};
 use super::state::Class;

@@ -97,6 +97,12 @@ impl Wcs {
         })
     }
 
+    /// Memory of its lookup tables.
+    pub fn table_bytes(&self) -> usize {
+        let tables = self.distortion.detector.iter().chain(&self.distortion.tables).flatten();
+        tables.map(|table| table.values.len() * size_of::<f32>()).sum()
+    }
+
     /// The WCS of a tangent plane about a point (ICRS), north up, east left, `scale_deg` a pixel.
     pub fn north_up(ra_deg: f64, dec_deg: f64, scale_deg: f64, crpix: [f64; 2]) -> Result<Wcs, String> {
         let mut header = Header::default();

@@ -1,8 +1,7 @@
 //! `/svc/cutout`: a piece of an image in the manner of the Data Lab, by the image's file name, a position and a size.
 
 use super::wish::Form;
-use super::{can_name, piece};
-use crate::archive::registry;
+use super::{cutter, piece};
 use crate::image::Piece;
 use crate::tap::query::shown;
 use crate::web::{App, Error, Parameters, Request};
@@ -17,10 +16,7 @@ pub async fn cutout(State(app): State<App>, Extension(known): Extension<Request>
     let frame = frame(&parameters)?;
     let form = Form::read(&parameters, &app.archive.options)?;
     let collection = parameters.get("COL");
-    let found = match can_name(file) && collection.is_none_or(can_name) {
-        true => registry::by_file(&*app.tap.session().await?, file, hdu, collection).await?,
-        false => Vec::new(),
-    };
+    let found = cutter(&app).by_file(file, hdu, collection).await?;
     let entry = match <[_; 1]>::try_from(found) {
         Ok([entry]) => entry,
         Err(found) if found.is_empty() => {

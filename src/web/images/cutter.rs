@@ -6,7 +6,7 @@
 
 use super::overlay;
 use super::wish::{Form, Picture, Plain};
-use crate::archive::{self, Archive, Entry, companions, registry};
+use crate::archive::{self, Archive, Entry, Name, companions, registry};
 use crate::cutout::{self as pictures, Look, Origin};
 use crate::image::{self, FitsFile, Piece, Rect, Select, cut};
 use crate::sky::Region;
@@ -209,7 +209,9 @@ impl Cutter {
             let select = |entry: &Entry| Select::Number(usize::try_from(entry.hdu).unwrap_or_default());
             let open = |entry: &Entry| Ok::<_, archive::Error>((archive.file(entry)?, select(entry)));
             let mut files = entries.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-            Ok(act(&mut files))
+            let made = act(&mut files);
+            files.iter().for_each(|(file, _)| archive.keep(file));
+            Ok(made)
         });
         match worked.await {
             Ok(Ok(made)) => Ok(Some(made)),
@@ -300,7 +302,25 @@ impl Cutter {
         if !is_ours || !super::can_name(id) {
             return Ok(None);
         }
+        let name = Name::Identifier(id[prefix.len()..].to_owned());
+        let found = self.archive.find(name, async |name| self.look_up(name).await).await?;
+        Ok(found.into_iter().next())
+    }
+
+    /// The images that a client means by a file's name, its HDU and its collection: two say that the question was not clear.
+    pub async fn by_file(&self, file: &str, hdu: Option<i32>, collection: Option<&str>) -> Result<Vec<Entry>, Error> {
+        if !super::can_name(file) || !collection.is_none_or(super::can_name) {
+            return Ok(Vec::new());
+        }
+        let name = Name::File { file: file.to_owned(), hdu, collection: collection.map(str::to_owned) };
+        self.archive.find(name, async |name| self.look_up(name).await).await
+    }
+
+    async fn look_up(&self, name: &Name) -> Result<Vec<Entry>, Error> {
         let session = self.tap.session().await?;
-        Ok(registry::by_name(&session, &id[prefix.len()..]).await?)
+        Ok(match name {
+            Name::Identifier(name) => registry::by_name(&session, name).await?.into_iter().collect(),
+            Name::File { file, hdu, collection } => registry::by_file(&session, file, *hdu, collection.as_deref()).await?,
+        })
     }
 }
