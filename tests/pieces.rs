@@ -286,22 +286,19 @@ fn a_file_that_is_replaced_is_seen_as_it_is_now() {
     }
 }
 
-#[test]
-fn readers_that_dawdle_hold_no_memory() {
-    const SIDE: usize = 2000;
-    const READERS: usize = 12;
-    let folder = harness::scratch();
-    let (mut bytes, side) = (Vec::new(), SIDE.to_string());
+/// Writes an image of floats whose bytes are all the same, about (11, 41).
+fn flat(path: &Path, side: usize, byte: u8) {
+    let (mut bytes, length, middle) = (Vec::new(), side.to_string(), (side as f64 / 2.0 + 0.5).to_string());
     let cards = [
         ("SIMPLE", "T"),
         ("BITPIX", "-32"),
         ("NAXIS", "2"),
-        ("NAXIS1", side.as_str()),
-        ("NAXIS2", side.as_str()),
+        ("NAXIS1", &length),
+        ("NAXIS2", &length),
         ("CTYPE1", "'RA---TAN'"),
         ("CTYPE2", "'DEC--TAN'"),
-        ("CRPIX1", "1000.5"),
-        ("CRPIX2", "1000.5"),
+        ("CRPIX1", &middle),
+        ("CRPIX2", &middle),
         ("CRVAL1", "11.0"),
         ("CRVAL2", "41.0"),
         ("CDELT1", "-1.4E-05"),
@@ -312,8 +309,52 @@ fn readers_that_dawdle_hold_no_memory() {
     }
     bytes.extend(format!("{:<80}", "END").bytes());
     bytes.resize(2880, b' ');
-    bytes.resize((2880 + 4 * SIDE * SIDE).next_multiple_of(2880), 0);
-    std::fs::write(folder.path().join("large.fits"), &bytes).expect("written");
+    bytes.resize(bytes.len() + 4 * side * side, byte);
+    bytes.resize(bytes.len().next_multiple_of(2880), 0);
+    std::fs::write(path, &bytes).expect("written");
+}
+
+#[test]
+fn piece_after_piece_is_of_the_file_as_it_is() {
+    const SIDE: usize = 300;
+    let folder = harness::scratch();
+    let path = folder.path().join("flat.fits");
+    flat(&path, SIDE, 1);
+    // long enough ago that headers are kept
+    std::thread::sleep(Duration::from_secs(3));
+    let serving = serve("pieces_kept", folder.path(), &[]);
+    let ask = || curl(&[&serving.url("/svc/cutout?siaRef=flat.fits&POS=11,41&SIZE=0.0028,0.0014")]);
+    let is_of = |byte: u8| {
+        let reply = ask();
+        let (width, height) = ((0.0028 * 41_f64.to_radians().cos() / 1.4e-5).round() as usize, 100);
+        let pixels = &reply.body[reply.body.len() - (4 * width * height).next_multiple_of(2880)..][..4 * width * height];
+        assert!(reply.status == 200 && pixels.iter().all(|found| *found == byte), "{byte}: {}", reply.text());
+    };
+    (0..10).for_each(|_| is_of(1));
+    // the same size, in the same inode, between two requests
+    for byte in [2, 3, 4] {
+        flat(&path, SIDE, byte);
+        (0..3).for_each(|_| is_of(byte));
+    }
+    std::thread::sleep(Duration::from_secs(3));
+    (0..10).for_each(|_| is_of(4));
+    let file = std::fs::File::options().write(true).open(&path).expect("the file");
+    file.set_len(2880 * 40).expect("cut off");
+    let reply = ask();
+    assert!(reply.status == 500 && reply.text().contains("is damaged here"), "{} {}", reply.status, reply.text());
+    std::fs::remove_file(&path).expect("removed");
+    assert_eq!(ask().status, 404);
+    // another one in its place, larger
+    flat(&path, 2 * SIDE, 5);
+    (0..3).for_each(|_| is_of(5));
+}
+
+#[test]
+fn readers_that_dawdle_hold_no_memory() {
+    const SIDE: usize = 2000;
+    const READERS: usize = 12;
+    let folder = harness::scratch();
+    flat(&folder.path().join("large.fits"), SIDE, 0);
     let settings =
         [("BRICKYARD_IMAGES_UNREAD_BYTES", "20000000"), ("BRICKYARD_IMAGES_AT_ONCE", "2"), ("BRICKYARD_TAP_QUERIES_PER_CLIENT", "100")];
     let serving = serve("pieces_slow", folder.path(), &settings);

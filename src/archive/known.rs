@@ -6,7 +6,7 @@
 //!
 //! Memory: [`ROWS`] rows, [`HEADER_BYTES`] of headers.
 
-use super::Entry;
+use super::{Entry, Place};
 use crate::image::{FitsFile, Headers, Identity, Source};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -39,6 +39,8 @@ pub enum Name {
 pub struct Known {
     rows: Cache<Name, (Instant, Vec<Entry>)>,
     files: Cache<String, (Identity, Headers), ByBytes>,
+    /// When files were opened last, by root and path.
+    opened: Cache<Place, Instant>,
 }
 
 #[derive(Debug, Clone)]
@@ -52,7 +54,7 @@ impl Weighter<String, (Identity, Headers)> for ByBytes {
 
 impl Default for Known {
     fn default() -> Known {
-        Known { rows: Cache::new(ROWS), files: Cache::with_weighter(FILES, HEADER_BYTES, ByBytes) }
+        Known { rows: Cache::new(ROWS), files: Cache::with_weighter(FILES, HEADER_BYTES, ByBytes), opened: Cache::new(FILES) }
     }
 }
 
@@ -66,6 +68,15 @@ impl Known {
         if !entries.is_empty() {
             self.rows.insert(name, (asked, entries.to_vec()));
         }
+    }
+
+    pub fn opened(&self, place: &Place) {
+        self.opened.insert(place.clone(), Instant::now());
+    }
+
+    /// Was a file opened a moment ago, so that the system knows the way to it and opening it waits for nothing?
+    pub fn is_open_lately(&self, place: &Place) -> bool {
+        self.opened.get(place).is_some_and(|at| at.elapsed() < MOMENT)
     }
 
     pub fn headers(&self, source: &Source) -> Option<Headers> {

@@ -96,7 +96,7 @@ struct Remote {
 }
 
 /// A file's place: its root, and the path in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Place {
     pub root: String,
     pub path: String,
@@ -272,10 +272,31 @@ impl Archive {
             Err(Error::Image(image::Error::Io { source, .. })) if source.kind() == std::io::ErrorKind::NotFound => return Err(Error::Gone),
             other => other?,
         };
+        self.known.opened(&entry.place);
         match self.known.headers(&source) {
             Some(headers) => Ok(FitsFile::with(source, headers)),
             None => Ok(FitsFile::new(source)?),
         }
+    }
+
+    /// The open file of an image for a thread that must not wait: it was opened a moment ago, its headers are known, and of its pixels
+    /// only those are read that are in memory ([`Source::open_at_once`]). What is gzipped is not what its headers are of.
+    fn file_at_once(&self, entry: &Entry) -> Option<FitsFile> {
+        let place = self.known.is_open_lately(&entry.place).then_some(&entry.place)?;
+        let source = match self.roots.as_ref()?.home(place)? {
+            Home::File(file) => Source::open_at_once(&file).ok()?,
+            Home::Object(_) => return None,
+        };
+        let headers = self.known.headers(&source)?;
+        self.known.opened(&entry.place);
+        Some(FitsFile::with(source, headers))
+    }
+
+    /// Does work on a file that takes no longer than a thread of the runtime may be held up, if it can be done at once: a turn is free, the
+    /// file is known, and `act` finds what it wants in memory. If not, nothing has happened.
+    pub fn at_once<T>(&self, entry: &Entry, act: impl FnOnce(&mut FitsFile) -> Option<T>) -> Option<T> {
+        let _turn = self.turns.try_acquire().ok()?;
+        act(&mut self.file_at_once(entry)?)
     }
 
     /// Keeps what was read of a file's headers for who opens it next.

@@ -246,7 +246,14 @@ impl Frame {
         limited(size[0] * size[1], look)?;
         let reference = size.map(|length| (length + 1.0) / 2.0);
         let wcs = Wcs::north_up(middle[0], middle[1], scale_deg * step, reference).map_err(wish)?;
-        Ok(Field { wcs: Arc::new(wcs), origin: [1.0, 1.0], step: 1.0, width: size[0] as usize, height: size[1] as usize, values: Vec::new() })
+        Ok(Field {
+            wcs: Arc::new(wcs),
+            origin: [1.0, 1.0],
+            step: 1.0,
+            width: size[0] as usize,
+            height: size[1] as usize,
+            values: Vec::new(),
+        })
     }
 }
 

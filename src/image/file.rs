@@ -8,6 +8,7 @@ use super::header::{BLOCK, CARD, Header, MOST_CARDS};
 use super::read::{Image, Storage};
 use super::wcs::{Lookup, Wcs};
 use super::{Error, Rect, tile};
+use rustix::io::ReadWriteFlags;
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -67,6 +68,8 @@ pub struct Source {
     bytes: Bytes,
     length: u64,
     read: AtomicU64,
+    /// Fail rather than wait for a disk.
+    at_once: bool,
 }
 
 impl Source {
@@ -74,19 +77,26 @@ impl Source {
     pub fn open(path: &Path, cache: &Cache) -> Result<Source, Error> {
         let name = path.display().to_string();
         let io = |source| Error::Io { name: name.clone(), source };
-        let file = File::open(path).map_err(io)?;
-        let metadata = file.metadata().map_err(io)?;
-        if !metadata.is_file() {
-            return Err(Error::Io { name, source: std::io::Error::other("it is not a file") });
-        }
+        let (file, metadata) = opened(path).map_err(io)?;
         let mut magic = [0; 2];
-        let gzipped = file.read_at(&mut magic, 0).map_err(io)? == 2 && magic == [0x1f, 0x8b];
-        if !gzipped {
-            let (identity, length) = (Identity::of(&metadata), metadata.len());
-            return Ok(Source { bytes: Bytes::File(Arc::new(file)), name, identity, length, read: AtomicU64::new(0) });
+        let is_gzipped = file.read_at(&mut magic, 0).map_err(io)? == 2 && magic == [0x1f, 0x8b];
+        if is_gzipped {
+            let key = Key::of(path, &file).map_err(io)?;
+            return Source::inflated(name, key, &file, cache);
         }
-        let key = Key::of(path, &file).map_err(io)?;
-        Source::inflated(name, key, &file, cache)
+        Ok(Source::of(name, Arc::new(file), &metadata))
+    }
+
+    /// Opens a file, as it is even if it is gzipped, for a thread that must not wait: to read what is not in memory is an error of the
+    /// kind `WouldBlock`.
+    pub fn open_at_once(path: &Path) -> io::Result<Source> {
+        let (file, metadata) = opened(path)?;
+        Ok(Source { at_once: true, ..Source::of(path.display().to_string(), Arc::new(file), &metadata) })
+    }
+
+    fn of(name: String, file: Arc<File>, metadata: &Metadata) -> Source {
+        let (identity, length) = (Identity::of(metadata), metadata.len());
+        Source { name, identity, bytes: Bytes::File(file), length, read: AtomicU64::new(0), at_once: false }
     }
 
     /// Bytes that lie elsewhere; gzipped ones through the cache, where `version` tells those of today from those of yesterday.
@@ -98,7 +108,7 @@ impl Source {
         }
         if magic != [0x1f, 0x8b] {
             let identity = Identity::Version(version);
-            return Ok(Source { name, identity, bytes: Bytes::Ranges(ranges), length, read: AtomicU64::new(0) });
+            return Ok(Source { name, identity, bytes: Bytes::Ranges(ranges), length, read: AtomicU64::new(0), at_once: false });
         }
         let key = Key::named(&name, version, length);
         Source::inflated(name, key, InOrder { ranges, at: 0 }, cache)
@@ -107,14 +117,13 @@ impl Source {
     fn inflated(name: String, key: Key, gzipped: impl Read, cache: &Cache) -> Result<Source, Error> {
         let file = cache.inflated(key, gzipped)?;
         let metadata = file.metadata().map_err(|source| Error::Io { name: name.clone(), source })?;
-        let (identity, length) = (Identity::of(&metadata), metadata.len());
-        Ok(Source { name, identity, bytes: Bytes::File(file), length, read: AtomicU64::new(0) })
+        Ok(Source::of(name, file, &metadata))
     }
 
     /// Another reader of the same bytes, with a count of its own.
     pub fn again(&self) -> Source {
         let (name, identity, bytes) = (self.name.clone(), self.identity.clone(), self.bytes.clone());
-        Source { name, identity, bytes, length: self.length, read: AtomicU64::new(0) }
+        Source { name, identity, bytes, length: self.length, read: AtomicU64::new(0), at_once: false }
     }
 
     pub fn identity(&self) -> &Identity {
@@ -143,11 +152,31 @@ impl Source {
     pub fn read_all(&self, pieces: &mut [(u64, &mut [u8])]) -> Result<(), Error> {
         self.read.fetch_add(pieces.iter().map(|(_, buffer)| buffer.len() as u64).sum(), Ordering::Relaxed);
         let read = match &self.bytes {
+            Bytes::File(file) if self.at_once => pieces.iter_mut().try_for_each(|(offset, buffer)| read_cached(file, *offset, buffer)),
             Bytes::File(file) => pieces.iter_mut().try_for_each(|(offset, buffer)| file.read_exact_at(buffer, *offset)),
+            Bytes::Ranges(_) if self.at_once => Err(io::ErrorKind::WouldBlock.into()),
             Bytes::Ranges(ranges) => ranges.read(pieces),
         };
         read.map_err(|source| Error::Io { name: self.name.clone(), source })
     }
+}
+
+/// A file, and what the system knows of it.
+fn opened(path: &Path) -> io::Result<(File, Metadata)> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    Ok((file, metadata))
+}
+
+/// Fills a buffer from what the system holds of a file in memory.
+fn read_cached(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+    let wanted = buffer.len();
+    let read = rustix::io::preadv2(file, &mut [io::IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT)?;
+    // a part of it is in memory
+    if read < wanted { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
 }
 
 /// Ranges one after another, for who reads all of them.
