@@ -225,7 +225,7 @@ fn band_m(cards: &Cards<'_>, filter: &str) -> Option<[f64; 2]> {
     // PHOTBW is the root mean square of the band; a box of that rms is sqrt(12) as wide
     let (pivot, rms) = (cards.number("PHOTPLAM")?, cards.number("PHOTBW")?);
     let half = 3f64.sqrt() * rms;
-    (half > 0.0 && pivot > half).then(|| [(pivot - half) * 1e-10, (pivot + half) * 1e-10])
+    (half > 0.0 && pivot > half).then_some([(pivot - half) * 1e-10, (pivot + half) * 1e-10])
 }
 
 /// Beginning and end as modified Julian dates.

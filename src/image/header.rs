@@ -65,10 +65,10 @@ impl Header {
     /// Takes cards into the index that were added from `first` on.
     fn index_from(&mut self, first: usize) {
         for (at, card) in self.cards.iter().enumerate().skip(first) {
-            if let Some((key, _)) = split(card) {
-                if !self.index.contains_key(key.as_ref()) {
-                    self.index.insert(key.into_owned(), at);
-                }
+            if let Some((key, _)) = split(card)
+                && !self.index.contains_key(key.as_ref())
+            {
+                self.index.insert(key.into_owned(), at);
             }
         }
     }

@@ -18,6 +18,9 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 
+/// A position (longitude, latitude) in degrees.
+type Degrees = (f64, f64);
+
 /// Rows of an answer at most: they are held in memory.
 const MOST_ROWS: u64 = 10_000;
 /// Sides of a region at most; a larger one has no polygon within a hemisphere.
@@ -128,7 +131,7 @@ impl Wish {
 }
 
 /// The corners of the region that the parameters mean, and its middle.
-pub fn corners(parameters: &Parameters) -> Result<(Vec<(f64, f64)>, (f64, f64)), Error> {
+pub fn corners(parameters: &Parameters) -> Result<(Vec<Degrees>, Degrees), Error> {
     region(parameters).map(|region| (region.polygon, region.centre_deg))
 }
 
