@@ -75,8 +75,8 @@ fn survey() -> Vec<(Place, Facts)> {
             let (along, across) = (f64::from(brick / 2) * 0.11, f64::from(brick % 2) * 0.21);
             let jump = f64::from(epoch) * 0.002;
             let middle = beside((10.73, 41.2), along * 0.8 - across * 0.5 + jump, along * 0.6 + across * 0.8);
-            for filter in 0..6 {
-                let name = format!("b{brick:02}-{epoch}-{}", FILTERS[filter].0);
+            for (filter, (called, ..)) in FILTERS.iter().enumerate() {
+                let name = format!("b{brick:02}-{epoch}-{called}");
                 found.push(facts(middle, [0.2, 0.11], 36.0, 0.05, filter, &name));
                 for field in 0..18_u8 {
                     let (x, y) = ((f64::from(field % 6) - 2.5) * 0.033, (f64::from(field / 6) - 1.0) * 0.036);
