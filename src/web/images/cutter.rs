@@ -98,13 +98,19 @@ impl Cutter {
         .await
     }
 
-    /// A small piece of pixels that are in memory as they are, cut here and now: two threads less to wake. `None` for any other, and for
+    /// A small rectangle of pixels that are in memory as they are, cut here and now: two threads less to wake. `None` for any other, and for
     /// what has anything wrong with it.
     fn fits_at_once(&self, entry: &Entry, piece: &Piece, options: &cut::Options) -> Option<(Held, u64)> {
         let options = cut::Options { limit_bytes: options.limit_bytes.min(AT_ONCE_BYTES), ..options.clone() };
+        // regions have many points, planes may be compressed, lookup tables may be large: they take longer than a moment
+        if !matches!(piece, Piece::Frame { .. }) || !options.planes.is_empty() {
+            return None;
+        }
         let select = Select::Number(usize::try_from(entry.hdu).ok()?);
         self.archive.at_once(entry, |file| {
-            if file.image(&select).ok()?.is_compressed() {
+            let image = file.image(&select).ok()?;
+            let has_tables = ["CPDIS1", "CPDIS2", "D2IMDIS1", "D2IMDIS2"].iter().any(|key| image.header.has(key));
+            if image.is_compressed() || has_tables {
                 return None;
             }
             let parts = image::cut(file, &select, piece, &options).ok()?.parts;
