@@ -174,6 +174,41 @@ fn images_that_change_come_or_go_are_noticed() {
 }
 
 #[test]
+fn images_in_a_bucket_make_the_same_tiles() {
+    let Some(archive) = Archive::new("hips_bucket", "12") else { return };
+    let Some(moto) = crate::store::Moto::start() else { return };
+    archive.hips("folder");
+    let mosaics = archive.mosaics("");
+    for path in &mosaics {
+        let key = path.strip_prefix(archive.survey()).expect("below it").display().to_string();
+        assert_eq!(curl(&["-T", &path.to_string_lossy(), &format!("{}/bricks/m31/{key}", moto.endpoint)]).status, 200);
+    }
+    // the same paths, of another root
+    done(&archive.images(&["list"]).output().expect("it runs"));
+    let (_, url) = harness::runtime().block_on(harness::server().database("hips_bucket_s3"));
+    let images = |words: &[&str]| {
+        let mut command = archive.images(words);
+        command.env("BRICKYARD_DATABASE_URL", &url).env("BRICKYARD_IMAGES_ROOTS", "['s3://bricks/m31']");
+        command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "secret").env("AWS_ENDPOINT_URL", &moto.endpoint);
+        command.output().expect("it runs")
+    };
+    done(&images(&["add", "s3://bricks/m31"]));
+    let out = archive.out("bucket").display().to_string();
+    let make = || images(&["hips", "--filter", "f475w", "--cuts", "0,1", "--out", &out]);
+    done(&make());
+    assert_same(&archive.out("folder/F475W"), &archive.out("bucket/F475W"));
+    assert!(done(&make()).contains("0 made now"));
+    // of what was fetched nothing is left
+    let scratch = std::fs::read_dir(archive.out("data/scratch")).map_or(0, Iterator::count);
+    assert_eq!(scratch, 0);
+    let gone = archive.second().strip_prefix(archive.survey()).expect("below it").display().to_string();
+    let bucket = brickyard::store::Store::open("s3://bricks/m31", &moto.credentials()).expect("a store");
+    harness::runtime().block_on(bucket.delete(&gone)).expect("it goes");
+    let output = make();
+    assert!(!output.status.success() && text(&output).contains("images check tells more"), "{}", text(&output));
+}
+
+#[test]
 fn tiles_are_served_with_what_browsers_need_and_nothing_else_is() {
     let Some(archive) = Archive::new("hips_served", "8") else { return };
     archive.hips("hips");

@@ -5,8 +5,12 @@ use crate::images::{database, images, mosaics, text};
 use crate::tap::curl;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Runs `tests/images/pieces.py`; its output.
@@ -203,6 +207,115 @@ fn images_in_a_bucket_are_cut_like_those_in_a_folder() {
     assert!(!reply.text().contains("127.0.0.1"), "{}", reply.text());
 }
 
+/// Stands between the service and its bucket, and counts.
+struct Toll {
+    endpoint: String,
+    /// Ranges that were asked for, and bytes that came back, heads of answers included.
+    ranges: Arc<Mutex<Vec<(u64, u64)>>>,
+    bytes: Arc<AtomicU64>,
+}
+
+impl Toll {
+    fn of(bucket: &str) -> Toll {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+        let toll = Toll { endpoint, ranges: Arc::default(), bytes: Arc::default() };
+        let bucket = bucket.strip_prefix("http://").expect("HTTP").to_owned();
+        let (ranges, bytes) = (toll.ranges.clone(), toll.bytes.clone());
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(server) = TcpStream::connect(&bucket) else { return };
+                let (ranges, bytes) = (ranges.clone(), bytes.clone());
+                let (client_in, server_out) = (client.try_clone().expect("a socket"), server.try_clone().expect("a socket"));
+                std::thread::spawn(move || Toll::there(client_in, server_out, &ranges));
+                std::thread::spawn(move || Toll::back(server, client, &bytes));
+            }
+        });
+        toll
+    }
+
+    /// Requests have no bodies here: all that comes is heads.
+    fn there(client: TcpStream, mut server: TcpStream, ranges: &Mutex<Vec<(u64, u64)>>) {
+        let mut lines = BufReader::new(client);
+        let mut line = String::new();
+        while lines.read_line(&mut line).is_ok_and(|read| read > 0) {
+            if let Some(range) = line.to_ascii_lowercase().strip_prefix("range: bytes=") {
+                let (first, last) = range.trim().split_once('-').expect("a range");
+                ranges.lock().expect("a list").push((first.parse().expect("a number"), last.parse().expect("a number")));
+            }
+            if server.write_all(line.as_bytes()).is_err() {
+                break;
+            }
+            line.clear();
+        }
+        let _ = server.shutdown(std::net::Shutdown::Write);
+    }
+
+    fn back(mut server: TcpStream, mut client: TcpStream, bytes: &AtomicU64) {
+        let mut buffer = vec![0; 1 << 16];
+        while let Ok(count) = server.read(&mut buffer) {
+            bytes.fetch_add(count as u64, Ordering::Relaxed);
+            if count == 0 || client.write_all(&buffer[..count]).is_err() {
+                break;
+            }
+        }
+        let _ = client.shutdown(std::net::Shutdown::Both);
+    }
+
+    /// Ranges and bytes since the last time.
+    fn taken(&self) -> (Vec<(u64, u64)>, u64) {
+        (std::mem::take(&mut self.ranges.lock().expect("a list")), self.bytes.swap(0, Ordering::Relaxed))
+    }
+}
+
+/// Of the files of [`flat`].
+const PIXEL_DEG: f64 = 1.4e-5;
+
+#[test]
+fn of_a_file_in_a_bucket_only_what_a_piece_needs_is_fetched() {
+    let Some(moto) = crate::store::Moto::start() else { return };
+    let (folder, scratch) = (harness::scratch(), harness::scratch());
+    let path = folder.path().join("wide.fits");
+    // 80 MB: a row is much longer than that of a piece
+    let (width, height, side) = (20_000, 1_000, 100_u64);
+    flat(&path, [width, height], 7);
+    assert_eq!(curl(&["-T", &path.to_string_lossy(), &format!("{}/bricks/wide.fits", moto.endpoint)]).status, 200);
+    let toll = Toll::of(&moto.endpoint);
+    let url = database("pieces_toll");
+    let settings = [
+        ("BRICKYARD_IMAGES_ROOTS", "['s3://bricks']"),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_ENDPOINT_URL", toll.endpoint.as_str()),
+    ];
+    let mut command = harness::brickyard();
+    command.env("BRICKYARD_DATA_DIR", scratch.path()).env("BRICKYARD_DATABASE_URL", &url).envs(settings);
+    let output = command.args(["images", "add", "s3://bricks"]).output().expect("it runs");
+    assert!(output.status.success(), "{}", text(&output));
+    let (_, bytes) = toll.taken();
+    assert!(bytes < 100_000, "{bytes} bytes to register a file of one header");
+
+    let serving = Serving::start(&url, &settings);
+    let ask = |ra: f64, dec: f64| {
+        let size = side as f64 * PIXEL_DEG;
+        let query = format!("siaRef=wide.fits&POS={ra},{dec}&SIZE={},{size}", size / dec.to_radians().cos());
+        let reply = curl(&[&serving.url(&format!("/svc/cutout?{query}"))]);
+        assert!(reply.status == 200 && reply.body.len() as u64 > 4 * side * side, "{} {}", reply.status, reply.text());
+    };
+    ask(11.0, 41.0);
+    let (ranges, bytes) = toll.taken();
+    let asked: u64 = ranges.iter().map(|(first, last)| last + 1 - first).sum();
+    let rows = 4 * side * width as u64;
+    // each row once, in one request, of at most two blocks of 16 KiB; and the header
+    assert!((ranges.len() as u64) <= side + 12 && asked <= (side + 12) * (2 << 14), "{} ranges of {asked} bytes", ranges.len());
+    assert!(asked < rows / 2 && bytes < asked + ranges.len() as u64 * 1000 + 4000, "{asked} asked for, {bytes} came; whole rows have {rows}");
+    harness::note(&format!("a piece of {side} x {side} floats from a bucket: {} ranges, {bytes} bytes", ranges.len()));
+    // what lies beside it is there
+    ask(11.0 + 200.0 * PIXEL_DEG, 41.0);
+    let (ranges, bytes) = toll.taken();
+    assert!(ranges.len() <= 4 && bytes < 100_000, "{} ranges, {bytes} bytes", ranges.len());
+}
+
 /// The identifier of an image that is not this one.
 fn found_other(serving: &Serving, id: &str) -> String {
     let found = curl(&[&serving.url("/sia2/query?RESPONSEFORMAT=csv")]);
@@ -287,18 +400,20 @@ fn a_file_that_is_replaced_is_seen_as_it_is_now() {
 }
 
 /// Writes an image of floats whose bytes are all the same, about (11, 41).
-fn flat(path: &Path, side: usize, byte: u8) {
-    let (mut bytes, length, middle) = (Vec::new(), side.to_string(), (side as f64 / 2.0 + 0.5).to_string());
+fn flat(path: &Path, [width, height]: [usize; 2], byte: u8) {
+    let mut bytes = Vec::new();
+    let lengths = [width, height].map(|length| length.to_string());
+    let middles = [width, height].map(|length| (length as f64 / 2.0 + 0.5).to_string());
     let cards = [
         ("SIMPLE", "T"),
         ("BITPIX", "-32"),
         ("NAXIS", "2"),
-        ("NAXIS1", &length),
-        ("NAXIS2", &length),
+        ("NAXIS1", &lengths[0]),
+        ("NAXIS2", &lengths[1]),
         ("CTYPE1", "'RA---TAN'"),
         ("CTYPE2", "'DEC--TAN'"),
-        ("CRPIX1", &middle),
-        ("CRPIX2", &middle),
+        ("CRPIX1", &middles[0]),
+        ("CRPIX2", &middles[1]),
         ("CRVAL1", "11.0"),
         ("CRVAL2", "41.0"),
         ("CDELT1", "-1.4E-05"),
@@ -309,7 +424,7 @@ fn flat(path: &Path, side: usize, byte: u8) {
     }
     bytes.extend(format!("{:<80}", "END").bytes());
     bytes.resize(2880, b' ');
-    bytes.resize(bytes.len() + 4 * side * side, byte);
+    bytes.resize(bytes.len() + 4 * width * height, byte);
     bytes.resize(bytes.len().next_multiple_of(2880), 0);
     std::fs::write(path, &bytes).expect("written");
 }
@@ -319,7 +434,7 @@ fn piece_after_piece_is_of_the_file_as_it_is() {
     const SIDE: usize = 300;
     let folder = harness::scratch();
     let path = folder.path().join("flat.fits");
-    flat(&path, SIDE, 1);
+    flat(&path, [SIDE; 2], 1);
     // long enough ago that headers are kept
     std::thread::sleep(Duration::from_secs(3));
     let serving = serve("pieces_kept", folder.path(), &[]);
@@ -333,7 +448,7 @@ fn piece_after_piece_is_of_the_file_as_it_is() {
     (0..10).for_each(|_| is_of(1));
     // the same size, in the same inode, between two requests
     for byte in [2, 3, 4] {
-        flat(&path, SIDE, byte);
+        flat(&path, [SIDE; 2], byte);
         (0..3).for_each(|_| is_of(byte));
     }
     std::thread::sleep(Duration::from_secs(3));
@@ -345,7 +460,7 @@ fn piece_after_piece_is_of_the_file_as_it_is() {
     std::fs::remove_file(&path).expect("removed");
     assert_eq!(ask().status, 404);
     // another one in its place, larger
-    flat(&path, 2 * SIDE, 5);
+    flat(&path, [2 * SIDE; 2], 5);
     (0..3).for_each(|_| is_of(5));
 }
 
@@ -354,7 +469,7 @@ fn readers_that_dawdle_hold_no_memory() {
     const SIDE: usize = 2000;
     const READERS: usize = 12;
     let folder = harness::scratch();
-    flat(&folder.path().join("large.fits"), SIDE, 0);
+    flat(&folder.path().join("large.fits"), [SIDE; 2], 0);
     let settings =
         [("BRICKYARD_IMAGES_UNREAD_BYTES", "20000000"), ("BRICKYARD_IMAGES_AT_ONCE", "2"), ("BRICKYARD_TAP_QUERIES_PER_CLIENT", "100")];
     let serving = serve("pieces_slow", folder.path(), &settings);

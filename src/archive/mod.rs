@@ -21,7 +21,8 @@ pub mod shape;
 pub use facts::Facts;
 pub use known::Name;
 pub use options::Options;
-pub use registry::Entry;
+pub use registry::{Entry, Stamp};
+pub use remote::Whole;
 pub use shape::Shape;
 
 use crate::image::{self, FitsFile, Source, gzip};
@@ -156,14 +157,7 @@ impl Roots {
         self.folders.iter().any(|known| known.as_os_str() == root) || self.buckets.iter().any(|remote| remote.url == root)
     }
 
-    /// The file of a place, if its root is a folder that is still configured and the file still under it.
-    pub fn file(&self, place: &Place) -> Option<PathBuf> {
-        match self.home(place)? {
-            Home::File(file) => Some(file),
-            Home::Object(_) => None,
-        }
-    }
-
+    /// Where the file of a place is, if its root is still configured and a file of a folder still under it.
     fn home(&self, place: &Place) -> Option<Home<'_>> {
         if let Some(remote) = self.buckets.iter().find(|remote| remote.url == place.root) {
             return Some(Home::Object(remote));
@@ -183,10 +177,7 @@ impl Roots {
     fn source(&self, place: &Place, cache: &gzip::Cache) -> Result<Source, Error> {
         match self.home(place).ok_or(Error::Gone)? {
             Home::File(file) => Ok(Source::open(&file, cache)?),
-            Home::Object(Remote { url, bucket, runtime }) => {
-                let url = format!("{url}/{}", place.path);
-                remote::open(bucket, &url, &place.path, &self.blocks, runtime, cache)
-            }
+            Home::Object(remote) => remote::open(remote, &place.path, &self.blocks, cache),
         }
     }
 
@@ -281,7 +272,7 @@ impl Archive {
 
     /// The open file of an image for a thread that must not wait: it was opened a moment ago, its headers are known, and of its pixels
     /// only those are read that are in memory ([`Source::open_at_once`]). What is gzipped is not what its headers are of.
-    fn file_at_once(&self, entry: &Entry) -> Option<FitsFile> {
+    fn file_now(&self, entry: &Entry) -> Option<FitsFile> {
         let place = self.known.is_open_lately(&entry.place).then_some(&entry.place)?;
         let source = match self.roots.as_ref()?.home(place)? {
             Home::File(file) => Source::open_at_once(&file).ok()?,
@@ -294,9 +285,9 @@ impl Archive {
 
     /// Does work on a file that takes no longer than a thread of the runtime may be held up, if it can be done at once: a turn is free, the
     /// file is known, and `act` finds what it wants in memory. If not, nothing has happened.
-    pub fn at_once<T>(&self, entry: &Entry, act: impl FnOnce(&mut FitsFile) -> Option<T>) -> Option<T> {
+    pub fn try_now<T>(&self, entry: &Entry, act: impl FnOnce(&mut FitsFile) -> Option<T>) -> Option<T> {
         let _turn = self.turns.try_acquire().ok()?;
-        act(&mut self.file_at_once(entry)?)
+        act(&mut self.file_now(entry)?)
     }
 
     /// Keeps what was read of a file's headers for who opens it next.
@@ -362,13 +353,13 @@ mod tests {
         let roots = Roots::new(std::slice::from_ref(&root), &Credentials::default()).unwrap();
         let place = roots.place(&root.join("brick15/../brick15/a.fits")).unwrap();
         assert_eq!(place.path, "brick15/a.fits");
-        assert!(roots.file(&place).is_some());
+        assert!(roots.home(&place).is_some());
         assert!(matches!(roots.place(&root.join("link.fits")), Err(Error::NotUnderRoot { .. })));
         assert!(matches!(roots.place(&outside.join("b.fits")), Err(Error::NotUnderRoot { .. })));
         for path in ["link.fits", "../outside/b.fits", "brick15/gone.fits", "/etc/passwd"] {
-            assert!(roots.file(&Place { path: path.into(), ..place.clone() }).is_none(), "{path}");
+            assert!(roots.home(&Place { path: path.into(), ..place.clone() }).is_none(), "{path}");
         }
-        assert!(roots.file(&Place { root: "/".into(), path: "etc/passwd".into() }).is_none());
+        assert!(roots.home(&Place { root: "/".into(), path: "etc/passwd".into() }).is_none());
         assert!(matches!(Roots::new(&[], &Credentials::default()), Err(Error::NoRoots)));
     }
 }

@@ -5,6 +5,7 @@ use super::{Error, Home, Place, Roots, remote};
 use crate::db::{self, Connection};
 use crate::image::gzip;
 use crate::sky::{Reach, Region};
+use crate::store::Version;
 use sha2::Digest;
 use std::fs::File;
 use std::io::Read;
@@ -321,9 +322,9 @@ fn name_of(path: &str, hdu: i32) -> String {
 
 /// What tells whether a file has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    bytes: i64,
-    mtime_ns: i64,
+pub struct Stamp {
+    pub bytes: i64,
+    pub mtime_ns: i64,
 }
 
 impl Stamp {
@@ -333,12 +334,16 @@ impl Stamp {
             Home::File(file) => Stamp::of(&file),
             Home::Object(remote) => {
                 let version = remote.runtime.block_on(remote.bucket.version(&place.path))?;
-                Ok(Stamp { bytes: version.bytes as i64, mtime_ns: version.modified_s.saturating_mul(1_000_000_000) })
+                Ok(Stamp::of_version(&version))
             }
         }
     }
 
-    fn of(path: &Path) -> Result<Stamp, Error> {
+    pub fn of_version(version: &Version) -> Stamp {
+        Stamp { bytes: version.bytes as i64, mtime_ns: version.modified_s.saturating_mul(1_000_000_000) }
+    }
+
+    pub fn of(path: &Path) -> Result<Stamp, Error> {
         let io = |source| Error::Io { path: path.to_owned(), source };
         let metadata = path.metadata().map_err(io)?;
         if !metadata.is_file() {
@@ -346,11 +351,6 @@ impl Stamp {
         }
         Ok(Stamp { bytes: metadata.len() as i64, mtime_ns: metadata.mtime() * 1_000_000_000 + metadata.mtime_nsec() })
     }
-}
-
-/// Size and time of a file, by which a change is noticed.
-pub fn stamp(path: &Path) -> Result<(i64, i64), Error> {
-    Stamp::of(path).map(|stamp| (stamp.bytes, stamp.mtime_ns))
 }
 
 fn sha256(roots: &Roots, place: &Place) -> Result<String, Error> {

@@ -5,7 +5,8 @@
 //!
 //! Memory: [`CACHED`] bytes of blocks for all files, and [`AT_ONCE`] bytes for each piece that is being cut.
 
-use crate::image::{Ranges, Source, gzip};
+use super::{Home, Place, Remote, Roots, registry::Stamp};
+use crate::image::{FitsFile, Ranges, Source, gzip};
 use crate::store::{self, Bucket, Version};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -15,8 +16,8 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::Handle;
 
-/// Bytes of a block.
-const BLOCK: u64 = 64 << 10;
+/// Bytes of a block: a row of a small piece lies in one or two, and so do those of the pieces beside it.
+const BLOCK: u64 = 16 << 10;
 /// Bytes of blocks that are kept.
 const CACHED: u64 = 64 << 20;
 /// Bytes that are fetched for one reader before it gets them.
@@ -83,20 +84,52 @@ struct Object {
     runtime: Handle,
 }
 
-/// The bytes of a file of a bucket; on a thread that may block.
-pub fn open(
-    bucket: &Bucket,
-    url: &str,
-    key: &str,
-    blocks: &Arc<Blocks>,
-    runtime: &Handle,
-    cache: &gzip::Cache,
-) -> Result<Source, super::Error> {
-    let version = runtime.block_on(bucket.version(key))?;
-    let word = format!("{} {}", version.modified_s, version.etag.as_deref().unwrap_or_default());
-    let name = Arc::from(format!("{url} {} {word}", version.bytes));
-    let object = Object { bucket: bucket.clone(), key: key.to_owned(), version, name, blocks: blocks.clone(), runtime: runtime.clone() };
-    Ok(Source::remote(url.to_owned(), word, Arc::new(object), cache)?)
+/// The bytes of a file of a bucket, fetched as they are read; on a thread that may block.
+pub fn open(remote: &Remote, key: &str, blocks: &Arc<Blocks>, cache: &gzip::Cache) -> Result<Source, super::Error> {
+    let object = Object::of(remote, key, blocks)?;
+    Ok(Source::remote(object.url(remote), object.word(), Arc::new(object), cache)?)
+}
+
+/// Files for work that reads most of each: what lies in a bucket is fetched into the cache, once, as it was when it was first asked for.
+pub struct Whole<'a> {
+    pub roots: &'a Roots,
+    pub cache: &'a gzip::Cache,
+    objects: Mutex<HashMap<Place, Arc<Object>>>,
+}
+
+impl<'a> Whole<'a> {
+    pub fn new(roots: &'a Roots, cache: &'a gzip::Cache) -> Whole<'a> {
+        Whole { roots, cache, objects: Mutex::default() }
+    }
+
+    /// What tells a changed file from an unchanged one; on a thread that may block.
+    pub fn stamp(&self, place: &Place) -> Result<Stamp, super::Error> {
+        match self.roots.home(place).ok_or(super::Error::Gone)? {
+            Home::File(file) => Stamp::of(&file),
+            Home::Object(remote) => Ok(Stamp::of_version(&self.object(remote, place)?.version)),
+        }
+    }
+
+    /// Opens a file; on a thread that may block.
+    pub fn open(&self, place: &Place) -> Result<FitsFile, super::Error> {
+        let source = match self.roots.home(place).ok_or(super::Error::Gone)? {
+            Home::File(file) => Source::open(&file, self.cache)?,
+            Home::Object(remote) => {
+                let object = self.object(remote, place)?;
+                Source::fetched(object.url(remote), object.word(), object, self.cache)?
+            }
+        };
+        Ok(FitsFile::new(source)?)
+    }
+
+    fn object(&self, remote: &Remote, place: &Place) -> Result<Arc<Object>, super::Error> {
+        let objects = || self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(object) = objects().get(place) {
+            return Ok(object.clone());
+        }
+        let object = Arc::new(Object::of(remote, &place.path, &self.roots.blocks)?);
+        Ok(objects().entry(place.clone()).or_insert(object).clone())
+    }
 }
 
 impl Ranges for Object {
@@ -128,6 +161,21 @@ impl Ranges for Object {
 }
 
 impl Object {
+    fn of(remote: &Remote, key: &str, blocks: &Arc<Blocks>) -> Result<Object, super::Error> {
+        let Remote { url, bucket, runtime } = remote;
+        let version = runtime.block_on(bucket.version(key))?;
+        let name = Arc::from(format!("{url}/{key} {} {}", version.bytes, word(&version)));
+        Ok(Object { bucket: bucket.clone(), key: key.to_owned(), version, name, blocks: blocks.clone(), runtime: runtime.clone() })
+    }
+
+    fn url(&self, remote: &Remote) -> String {
+        format!("{}/{}", remote.url, self.key)
+    }
+
+    fn word(&self) -> String {
+        word(&self.version)
+    }
+
     fn fill(&self, pieces: &mut [(u64, &mut [u8])], wanted: &BTreeSet<u64>) -> io::Result<()> {
         let mut found: HashMap<u64, Bytes> = HashMap::new();
         let mut missing = Vec::new();
@@ -178,6 +226,11 @@ impl Object {
     }
 }
 
+/// What tells versions of a file apart.
+fn word(version: &Version) -> String {
+    format!("{} {}", version.modified_s, version.etag.as_deref().unwrap_or_default())
+}
+
 /// Ranges of bytes that hold these blocks, neighbours together.
 fn requests(numbers: &[u64], length: u64) -> Vec<Range<u64>> {
     let mut ranges: Vec<Range<u64>> = Vec::new();
@@ -219,8 +272,8 @@ mod tests {
     fn neighbours_come_in_one_request() {
         let length = 10 * BLOCK + 5;
         assert_eq!(requests(&[0, 1, 3, 9, 10], length), [0..2 * BLOCK, 3 * BLOCK..4 * BLOCK, 9 * BLOCK..length]);
-        let many: Vec<u64> = (0..200).collect();
-        let ranges = requests(&many, 200 * BLOCK);
+        let many: Vec<u64> = (0..4 * REQUEST / BLOCK).collect();
+        let ranges = requests(&many, 4 * REQUEST);
         assert!(ranges.len() == 4 && ranges.iter().all(|range| range.end - range.start <= REQUEST));
     }
 

@@ -58,7 +58,7 @@ enum Verb {
     /// Make a HiPS of each filter, which Aladin shows at all scales, or bring it up to date
     ///
     /// Tiles are made of the registered images, those of the highest calibration level of each filter; where images overlap, their
-    /// mean counts. A run that broke off goes on where it stopped, and after images have changed only their tiles are made anew.
+    /// mean counts. Images in buckets are fetched whole, one after another, into 64 GiB of the scratch folder at most. A run that broke off goes on where it stopped, and after images have changed only their tiles are made anew.
     Hips(HipsArgs),
 }
 
@@ -100,7 +100,7 @@ struct AddArgs {
     sha256: bool,
 }
 
-/// Inflated .fits.gz that are kept while headers are read.
+/// Inflated .fits.gz, and files of buckets, that are kept while headers are read or a HiPS is made.
 const CACHE_BYTES: u64 = 64 << 30;
 
 pub async fn run(config: &Config, args: Args) -> anyhow::Result<ExitCode> {
@@ -265,14 +265,12 @@ async fn hips(config: &Config, args: HipsArgs) -> anyhow::Result<ExitCode> {
 fn one_hips(args: &HipsArgs, roots: &Roots, images: &[registry::Exposed], authority: &str, cache: &gzip::Cache) -> anyhow::Result<()> {
     let filter = &images[0].filter;
     let folder: String = filter.chars().map(|c| if c.is_ascii_alphanumeric() || "-_+".contains(c) { c } else { '_' }).collect();
+    let whole = archive::Whole::new(roots, cache);
     let frame = |image: &registry::Exposed| {
-        let is_remote = image.place.root.starts_with("s3://");
-        anyhow::ensure!(!is_remote, "{}/{}: a HiPS is made of images in folders; fetch it into one", image.place.root, image.place.path);
         let gone = || format!("{}: the file is gone or not in a configured folder; brickyard images check tells more", image.place.path);
-        let (file, hdu) = (roots.file(&image.place).with_context(gone)?, usize::try_from(image.hdu)?);
         // what the file is now, not when it was registered
-        let (bytes, mtime_ns) = registry::stamp(&file)?;
-        Ok(hips::Frame { name: image.place.path.clone(), file, hdu, bytes, mtime_ns })
+        let archive::Stamp { bytes, mtime_ns } = whole.stamp(&image.place).with_context(gone)?;
+        Ok(hips::Frame { name: image.place.path.clone(), hdu: usize::try_from(image.hdu)?, bytes, mtime_ns })
     };
     let frames = images.iter().map(frame).collect::<anyhow::Result<Vec<_>>>()?;
     let mut collections: Vec<&str> = images.iter().map(|image| image.collection.as_str()).collect();
@@ -301,7 +299,10 @@ fn one_hips(args: &HipsArgs, roots: &Roots, images: &[registry::Exposed], author
         bar.set_message(format!("{filter}: {what}"));
         bar.set_position(done);
     };
-    let report = hips::make(&out, &frames, &about, &options, cache, &progress).with_context(|| format!("HiPS of {filter}"))?;
+    // a path is in one root only
+    let places: BTreeMap<&str, &archive::Place> = images.iter().map(|image| (image.place.path.as_str(), &image.place)).collect();
+    let open = |frame: &hips::Frame| Ok(whole.open(places[frame.name.as_str()])?);
+    let report = hips::make(&out, &frames, &about, &options, &open, &progress).with_context(|| format!("HiPS of {filter}"))?;
     bar.finish_and_clear();
     let hips::Report { order, tiles, made, stale } = report;
     let anew = if stale > 0 { format!(", of which {stale} were of images that have changed or gone") } else { String::new() };

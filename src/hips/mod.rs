@@ -18,7 +18,7 @@ mod tile;
 
 pub use describe::About;
 
-use crate::image::{Curve, Cuts, gzip};
+use crate::image::{Curve, Cuts, FitsFile};
 use rayon::prelude::*;
 use sample::Sight;
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,8 @@ const SAMPLED_VALUES: usize = 4096;
 pub enum Error {
     #[error(transparent)]
     Image(#[from] crate::image::Error),
+    #[error("{name}: {source}")]
+    Open { name: String, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("cannot {action} {}: {source}", path.display())]
     File { action: &'static str, path: PathBuf, source: io::Error },
     #[error("{} is not empty and holds no HiPS of ours: choose another folder", folder.display())]
@@ -66,12 +68,14 @@ fn at<T>(action: &'static str, path: &Path, result: io::Result<T>) -> Result<T, 
 pub struct Frame {
     /// What it is called for ever, wherever its folder is mounted.
     pub name: String,
-    pub file: PathBuf,
     pub hdu: usize,
     /// Size and time: another of these is another file.
     pub bytes: i64,
     pub mtime_ns: i64,
 }
+
+/// Opens the file of an image.
+pub type Open<'a> = dyn Fn(&Frame) -> Result<FitsFile, Box<dyn std::error::Error + Send + Sync>> + Sync + 'a;
 
 /// How it is made.
 #[derive(Debug, Clone, Default)]
@@ -144,11 +148,11 @@ pub fn make(
     frames: &[Frame],
     about: &About,
     options: &Options,
-    cache: &gzip::Cache,
+    open: &Open<'_>,
     progress: &(dyn Fn(Event) + Sync),
 ) -> Result<Report, Error> {
     let _lock = claim(out)?;
-    let sights: Vec<Sight<'_>> = frames.par_iter().map(|frame| Sight::of(frame, cache)).collect::<Result<_, _>>()?;
+    let sights: Vec<Sight<'_>> = frames.par_iter().map(|frame| Sight::of(frame, open)).collect::<Result<_, _>>()?;
     let unit = unit(&sights)?;
     let finest_deg = sights.iter().map(|sight| sight.scale_deg).fold(f64::INFINITY, f64::min);
     let order = sample::order(finest_deg);
@@ -161,7 +165,7 @@ pub fn make(
         cells,
         unit,
         zero_is_data: options.zero_is_data,
-        cache,
+        open,
         progress,
         done: 0.into(),
         made: 0.into(),
@@ -329,7 +333,7 @@ struct Work<'a> {
     cells: BTreeMap<u64, Vec<u32>>,
     unit: Option<String>,
     zero_is_data: bool,
-    cache: &'a gzip::Cache,
+    open: &'a Open<'a>,
     progress: &'a (dyn Fn(Event) + Sync),
     done: AtomicU64,
     made: AtomicU64,
@@ -349,7 +353,7 @@ impl Work<'_> {
         }
         let tile = if order == self.order {
             let sights: Vec<&Sight<'_>> = numbers.iter().map(|number| &self.sights[*number as usize]).collect();
-            let tile = sample::tile(order, pix, &sights, self.zero_is_data, self.cache)?;
+            let tile = sample::tile(order, pix, &sights, self.zero_is_data, self.open)?;
             self.tell(1);
             tile
         } else {

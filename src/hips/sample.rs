@@ -7,8 +7,8 @@
 //! that is right to a thousandth of a pixel; elsewhere (the edge of the projection, strong distortion) for each pixel.
 
 use super::tile::{SIDE, SIDE_ORDER, Tile};
-use super::{Error, Frame};
-use crate::image::{FitsFile, Rect, Select, Wcs, gzip};
+use super::{Error, Frame, Open};
+use crate::image::{FitsFile, Rect, Select, Wcs};
 use crate::sky::{Region, healpix};
 use std::ops::Range;
 use std::sync::Arc;
@@ -36,18 +36,22 @@ pub struct Sight<'a> {
 }
 
 impl<'a> Sight<'a> {
-    pub fn of(frame: &'a Frame, cache: &gzip::Cache) -> Result<Sight<'a>, Error> {
-        let mut file = FitsFile::open(&frame.file, cache)?;
+    pub fn of(frame: &'a Frame, open: &Open<'_>) -> Result<Sight<'a>, Error> {
+        let mut file = opened(frame, open)?;
         let image = file.image(&Select::Number(frame.hdu))?;
         let wcs = file.wcs(&image, ' ')?;
         let size = [image.axes[0], image.axes[1]];
         let unit = image.header.text("BUNIT").or_else(|| file.primary().header.text("BUNIT"));
         let unit = unit.map(|unit| unit.trim().to_owned()).filter(|unit| !unit.is_empty());
         let scales = wcs.scales_deg();
-        let off = || Error::Wish { what: format!("{}: a part of its edge is not on the sky", frame.file.display()) };
+        let off = || Error::Wish { what: format!("{}: a part of its edge is not on the sky", frame.name) };
         let outline_deg = outline(&wcs, size).ok_or_else(off)?;
         Ok(Sight { frame, scale_deg: (scales[0] * scales[1]).sqrt(), wcs, size, unit, outline_deg })
     }
+}
+
+fn opened(frame: &Frame, open: &Open<'_>) -> Result<FitsFile, Error> {
+    open(frame).map_err(|source| Error::Open { name: frame.name.clone(), source })
 }
 
 /// Points along the outer edge of the pixels.
@@ -80,12 +84,12 @@ pub fn pixel_deg(order: u8) -> f64 {
 }
 
 /// The tile of a cell from the images that touch it; `None` where none of them has a value.
-pub fn tile(order: u8, pix: u64, sights: &[&Sight<'_>], zero_is_data: bool, cache: &gzip::Cache) -> Result<Option<Tile>, Error> {
+pub fn tile(order: u8, pix: u64, sights: &[&Sight<'_>], zero_is_data: bool, open: &Open<'_>) -> Result<Option<Tile>, Error> {
     let nodes = nodes(order, pix)?;
     let (mut sums, mut counts) = (vec![0.0_f64; SIDE * SIDE], vec![0_u16; SIDE * SIDE]);
     for sight in sights {
         let places: Vec<Option<[f64; 2]>> = nodes.iter().map(|&(ra, dec)| sight.wcs.sky_to_pixel(ra, dec)).collect();
-        let Some(patch) = Patch::read(sight, &places, zero_is_data, cache)? else { continue };
+        let Some(patch) = Patch::read(sight, &places, zero_is_data, open)? else { continue };
         for block in 0..(NODES - 1) * (NODES - 1) {
             let (bx, by) = (block % (NODES - 1), block / (NODES - 1));
             add_block(order, pix, sight, &places, [bx, by], &patch, &mut |x, y, value| {
@@ -178,7 +182,7 @@ struct Patch {
 }
 
 impl Patch {
-    fn read(sight: &Sight<'_>, places: &[Option<[f64; 2]>], zero_is_data: bool, cache: &gzip::Cache) -> Result<Option<Patch>, Error> {
+    fn read(sight: &Sight<'_>, places: &[Option<[f64; 2]>], zero_is_data: bool, open: &Open<'_>) -> Result<Option<Patch>, Error> {
         let there = || places.iter().flatten();
         let least = |k: usize| there().map(|place| place[k]).fold(f64::INFINITY, f64::min);
         let most = |k: usize| there().map(|place| place[k]).fold(f64::NEG_INFINITY, f64::max);
@@ -187,10 +191,10 @@ impl Patch {
             (high > low).then(|| (low as i64 - 1, (high - low) as u64 + 1))
         };
         let (Some((x, width)), Some((y, height))) = (range(0), range(1)) else { return Ok(None) };
-        let mut file = FitsFile::open(&sight.frame.file, cache)?;
+        let mut file = opened(sight.frame, open)?;
         let image = file.image(&Select::Number(sight.frame.hdu))?;
         if [image.axes[0], image.axes[1]] != sight.size {
-            return Err(Error::Wish { what: format!("{} has changed meanwhile: start again", sight.frame.file.display()) });
+            return Err(Error::Wish { what: format!("{} has changed meanwhile: start again", sight.frame.name) });
         }
         let mut values = image.read(file.source(), Rect { x, y, width, height })?.values(&image.header);
         values.truncate((width * height) as usize); // the first plane

@@ -19,6 +19,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes of a header that are fetched at once: ten blocks hold most headers, and are little beside a cutout.
 const HEADER_CHUNK: usize = 4 * BLOCK;
+/// Bytes of one request where a file is fetched whole.
+const FETCHED_AT_ONCE: usize = 4 << 20;
 /// HDUs that are walked; a multi-extension exposure has some 30, a mosaic camera some 200.
 const MOST_HDUS: usize = 10_000;
 /// Pixels of a lookup table; the largest real one has 4096 x 4096.
@@ -112,6 +114,17 @@ impl Source {
         }
         let key = Key::named(&name, version, length);
         Source::inflated(name, key, InOrder { ranges, at: 0 }, cache)
+    }
+
+    /// The same, but all of them are fetched into the cache at once: for work that reads most of a file.
+    pub fn fetched(name: String, version: String, ranges: Arc<dyn Ranges>, cache: &Cache) -> Result<Source, Error> {
+        let source = Source::remote(name, version.clone(), ranges, cache)?;
+        let Bytes::Ranges(ranges) = source.bytes else { return Ok(source) };
+        let key = Key::named(&source.name, version, source.length);
+        let in_order = io::BufReader::with_capacity(FETCHED_AT_ONCE, InOrder { ranges, at: 0 });
+        let file = cache.fetched(key, in_order)?;
+        let metadata = file.metadata().map_err(|error| Error::Io { name: source.name.clone(), source: error })?;
+        Ok(Source::of(source.name, file, &metadata))
     }
 
     fn inflated(name: String, key: Key, gzipped: impl Read, cache: &Cache) -> Result<Source, Error> {

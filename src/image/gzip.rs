@@ -1,6 +1,6 @@
-//! Gzipped files inflated once, kept for a while: a cache that is bounded in bytes.
+//! Gzipped files inflated once, and files of buckets fetched once, kept for a while: a cache that is bounded in bytes.
 //!
-//! An inflated file has no name and goes when the last user lets go of it. Two who ask at once for the same file inflate it
+//! A file that is kept has no name and goes when the last user lets go of it. Two who ask at once for the same file inflate it
 //! once. Which one is thrown out when room is needed: the one not used for the longest time.
 
 use super::Error;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-/// Inflated files, at most so many bytes of them.
+/// Inflated and fetched files, at most so many bytes of them.
 #[derive(Debug)]
 pub struct Cache {
     dir: PathBuf,
@@ -78,6 +78,16 @@ impl Cache {
 
     /// The inflated content of a gzip file, which `gzipped` reads from its beginning.
     pub fn inflated(&self, key: Key, gzipped: impl Read) -> Result<Arc<File>, Error> {
+        let gz = flate2::bufread::MultiGzDecoder::new(io::BufReader::with_capacity(1 << 20, gzipped));
+        self.kept(key, "inflating", gz)
+    }
+
+    /// The content of a file that lies elsewhere, which `bytes` reads from its beginning.
+    pub fn fetched(&self, key: Key, bytes: impl Read) -> Result<Arc<File>, Error> {
+        self.kept(key, "fetching", bytes)
+    }
+
+    fn kept(&self, key: Key, doing: &str, bytes: impl Read) -> Result<Arc<File>, Error> {
         let slot = {
             let mut held = lock(&self.held);
             held.clock += 1;
@@ -91,14 +101,14 @@ impl Cache {
         if let Some(file) = file.as_ref() {
             return Ok(file.clone());
         }
-        match inflate(&key.name, gzipped, &self.dir, self.file_bytes) {
-            Ok((inflated, bytes)) => {
-                let inflated = Arc::new(inflated);
-                *file = Some(inflated.clone());
+        match copy(&key.name, doing, bytes, &self.dir, self.file_bytes) {
+            Ok((copied, bytes)) => {
+                let copied = Arc::new(copied);
+                *file = Some(copied.clone());
                 *lock(&slot.bytes) = bytes;
                 drop(file);
                 self.make_room(&key);
-                Ok(inflated)
+                Ok(copied)
             }
             Err(error) => {
                 lock(&self.held).files.remove(&key);
@@ -122,25 +132,24 @@ impl Cache {
     }
 }
 
-fn inflate(name: &str, gzipped: impl Read, dir: &Path, limit_bytes: u64) -> Result<(File, u64), Error> {
-    let io = |source: io::Error| Error::Io { name: format!("inflating {name} into {}", dir.display()), source };
+fn copy(name: &str, doing: &str, mut bytes: impl Read, dir: &Path, limit_bytes: u64) -> Result<(File, u64), Error> {
+    let io = |source: io::Error| Error::Io { name: format!("{doing} {name} into {}", dir.display()), source };
     std::fs::create_dir_all(dir).map_err(io)?;
     let mut target = tempfile::tempfile_in(dir).map_err(io)?;
-    let mut gz = flate2::bufread::MultiGzDecoder::new(io::BufReader::with_capacity(1 << 20, gzipped));
     let mut buffer = vec![0; 1 << 18];
-    let mut inflated = 0;
+    let mut copied = 0;
     loop {
-        let n = gz.read(&mut buffer).map_err(|source| match source.kind() {
+        let n = bytes.read(&mut buffer).map_err(|source| match source.kind() {
             io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
                 Error::Gzip { name: name.to_owned(), source }
             }
             _ => Error::Io { name: name.to_owned(), source },
         })?;
         if n == 0 {
-            return Ok((target, inflated));
+            return Ok((target, copied));
         }
-        inflated += n as u64;
-        if inflated > limit_bytes {
+        copied += n as u64;
+        if copied > limit_bytes {
             return Err(Error::Inflated { name: name.to_owned(), limit_bytes });
         }
         target.write_all(&buffer[..n]).map_err(io)?;

@@ -5,8 +5,41 @@
 use super::xml::escape;
 use crate::schema::Column;
 
-/// The `ID` of the descriptor, to which `service_def` refers.
-pub const SODA: &str = "soda";
+/// A service that makes pieces, and the `ID` of its descriptor, to which `service_def` refers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Soda {
+    /// One piece of one image, in the answer.
+    Sync,
+    /// A UWS job: several images, several regions, as a tar.
+    Async,
+}
+
+impl Soda {
+    pub const ALL: [Soda; 2] = [Soda::Sync, Soda::Async];
+
+    pub fn id(self) -> &'static str {
+        match self {
+            Soda::Sync => "soda",
+            Soda::Async => "soda-async",
+        }
+    }
+
+    /// Its folder under `/soda/`, and its word in the standard's identifier.
+    fn word(self) -> &'static str {
+        match self {
+            Soda::Sync => "sync",
+            Soda::Async => "async",
+        }
+    }
+
+    fn about(self) -> &'static str {
+        match self {
+            Soda::Sync => "Pieces of an image as FITS, PNG or JPEG",
+            Soda::Async => "Pieces of images as a job: several images and several regions in a tar",
+        }
+    }
+}
+
 /// The column of identifiers in ivoa.obscore, and the place in the data model by which it is known in an answer.
 const IDENTIFIER: (&str, &str) = ("obs_publisher_did", "obscore:Curation.PublisherDID");
 
@@ -20,7 +53,7 @@ pub struct Bounds {
 }
 
 /// The descriptor for a table whose FIELD `id_field` holds identifiers; with the bounds of the image, if it is one.
-pub fn soda(base_url: &str, id_field: &str, bounds: Option<&Bounds>) -> String {
+pub fn soda(service: Soda, base_url: &str, id_field: &str, bounds: Option<&Bounds>) -> String {
     let most = |text: String| format!("<VALUES><MAX value=\"{text}\"/></VALUES>");
     let circle = bounds.map(|b| most(format!("{} {} {}", b.ra_deg, b.dec_deg, b.radius_deg)));
     let polygon = bounds.map(|b| most(b.corners_deg.iter().map(|(ra, dec)| format!("{ra} {dec}")).collect::<Vec<_>>().join(" ")));
@@ -29,12 +62,16 @@ pub fn soda(base_url: &str, id_field: &str, bounds: Option<&Bounds>) -> String {
     };
     let region = "ucd=\"pos.outline;obs\" unit=\"deg\"";
     format!(
-        "<RESOURCE type=\"meta\" utype=\"adhoc:service\" ID=\"{SODA}\" name=\"cutout\">\n\
-         <DESCRIPTION>Pieces of an image as FITS, PNG or JPEG</DESCRIPTION>\n\
-         <PARAM name=\"standardID\" datatype=\"char\" arraysize=\"*\" value=\"ivo://ivoa.net/std/SODA#sync-1.0\"/>\n\
+        "<RESOURCE type=\"meta\" utype=\"adhoc:service\" ID=\"{}\" name=\"{}\">\n\
+         <DESCRIPTION>{}</DESCRIPTION>\n\
+         <PARAM name=\"standardID\" datatype=\"char\" arraysize=\"*\" value=\"ivo://ivoa.net/std/SODA#{}-1.0\"/>\n\
          <PARAM name=\"accessURL\" datatype=\"char\" arraysize=\"*\" value=\"{}\"/>\n\
          <GROUP name=\"inputParams\">\n{}{}{}{}{}</GROUP>\n</RESOURCE>",
-        escape(&format!("{base_url}/soda/sync")),
+        service.id(),
+        if service == Soda::Sync { "cutout" } else { "cutouts" },
+        service.about(),
+        service.word(),
+        escape(&format!("{base_url}/soda/{}", service.word())),
         param("ID", &format!("datatype=\"char\" arraysize=\"*\" ucd=\"meta.id;meta.main\" ref=\"{id_field}\""), "The image", None),
         param("CIRCLE", &format!("datatype=\"double\" arraysize=\"3\" xtype=\"circle\" {region}"), "What a circle encloses", circle),
         param("POLYGON", &format!("datatype=\"double\" arraysize=\"*\" xtype=\"polygon\" {region}"), "What a polygon encloses", polygon),
@@ -47,7 +84,8 @@ pub fn soda(base_url: &str, id_field: &str, bounds: Option<&Bounds>) -> String {
 pub fn for_columns(base_url: &str, columns: &[Column]) -> Vec<String> {
     // of several columns of one name the first has the FIELD's ID
     let first = columns.iter().find(|column| column.name == IDENTIFIER.0);
-    first.filter(|column| column.utype == IDENTIFIER.1).map(|column| soda(base_url, &column.name, None)).into_iter().collect()
+    let Some(column) = first.filter(|column| column.utype == IDENTIFIER.1) else { return Vec::new() };
+    Soda::ALL.iter().map(|service| soda(*service, base_url, &column.name, None)).collect()
 }
 
 #[cfg(test)]
@@ -61,5 +99,7 @@ mod tests {
         assert!(for_columns("http://a", &[column("")]).is_empty());
         let described = for_columns("http://a", &[Column::new("ra", DataType::Double), column(IDENTIFIER.1)]);
         assert!(described[0].contains("ref=\"obs_publisher_did\"") && described[0].contains("value=\"http://a/soda/sync\""));
+        assert!(described[1].contains("ID=\"soda-async\"") && described[1].contains("SODA#async-1.0"));
+        assert!(described[1].contains("value=\"http://a/soda/async\"") && described.len() == 2);
     }
 }

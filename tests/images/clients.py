@@ -90,7 +90,8 @@ assert "obs_publisher_did" in raw and "<TR>" not in raw
 
 # DataLink
 links = row.getdatalink()
-found = {link["semantics"]: link for link in links}
+assert [link["service_def"] for link in links if link["semantics"] == "#cutout"] == ["soda", "soda-async"], links
+found = {link["semantics"]: link for link in reversed(list(links))}
 assert set(found) == {"#this", "#cutout", "#preview"}, set(found)
 assert found["#cutout"]["service_def"] == "soda"
 whole = fetched(found["#this"]["access_url"])
@@ -98,7 +99,7 @@ assert whole == open(path, "rb").read() and len(whole) == found["#this"]["conten
 preview = fetched(found["#preview"]["access_url"])
 assert preview[:3] == b"\xff\xd8\xff", preview[:20]
 several = Table.read(io.BytesIO(fetched(base + "/datalink/links?" + "&".join("ID=" + r["obs_publisher_did"] for r in rows) + "&ID=ivo://x/y")), format="votable")
-assert len(several) == 19 and several[-1]["error_message"].startswith("NotFoundFault"), several
+assert len(several) == 25 and several[-1]["error_message"].startswith("NotFoundFault"), several
 
 
 def same_as_source(data, wish_deg):

@@ -84,7 +84,7 @@ impl Cutter {
         let cards = vec![("SERVICE".to_owned(), self.base_url.as_str().into(), "who cut this piece".to_owned())];
         let date = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S").to_string();
         let options = cut::Options { pad: plain.pad, planes: plain.planes, limit_bytes: self.archive.options.piece_bytes, date, cards };
-        if let Some(made) = piece.as_ref().and_then(|piece| self.fits_at_once(&entry, piece, &options)) {
+        if let Some(made) = piece.as_ref().and_then(|piece| self.fits_now(&entry, piece, &options)) {
             return Ok(Some(made));
         }
         self.held(vec![entry], move |files| {
@@ -100,14 +100,14 @@ impl Cutter {
 
     /// A small rectangle of pixels that are in memory as they are, cut here and now: two threads less to wake. `None` for any other, and for
     /// what has anything wrong with it.
-    fn fits_at_once(&self, entry: &Entry, piece: &Piece, options: &cut::Options) -> Option<(Held, u64)> {
+    fn fits_now(&self, entry: &Entry, piece: &Piece, options: &cut::Options) -> Option<(Held, u64)> {
         let options = cut::Options { limit_bytes: options.limit_bytes.min(AT_ONCE_BYTES), ..options.clone() };
         // regions have many points, planes may be compressed, lookup tables may be large: they take longer than a moment
         if !matches!(piece, Piece::Frame { .. }) || !options.planes.is_empty() {
             return None;
         }
         let select = Select::Number(usize::try_from(entry.hdu).ok()?);
-        self.archive.at_once(entry, |file| {
+        self.archive.try_now(entry, |file| {
             let image = file.image(&select).ok()?;
             let has_tables = ["CPDIS1", "CPDIS2", "D2IMDIS1", "D2IMDIS2"].iter().any(|key| image.header.has(key));
             if image.is_compressed() || has_tables {

@@ -4,7 +4,7 @@ use super::{FITS, by_identifier, in_query};
 use crate::archive::Entry;
 use crate::format::{self, Head, Info, Kind};
 use crate::schema::{Column, DataType, Rows, Text};
-use crate::tap::descriptor::{self, Bounds};
+use crate::tap::descriptor::{self, Bounds, Soda};
 use crate::tap::query::{self, shown};
 use crate::tap::vosi;
 use crate::web::{App, Error, Parameters, Request, sync};
@@ -76,7 +76,7 @@ async fn answer(app: &App, parameters: &Parameters) -> Result<Response, Error> {
     let head = Head {
         name: "links".into(),
         infos: vec![Info::new("standardID", "ivo://ivoa.net/std/DataLink#links-1.1")],
-        resources: vec![descriptor::soda(&app.base_url, "ID", bounds.as_ref())],
+        resources: Soda::ALL.iter().map(|service| descriptor::soda(*service, &app.base_url, "ID", bounds.as_ref())).collect(),
         scratch_dir: app.tap.scratch_dir(),
         ..Head::default()
     };
@@ -90,7 +90,7 @@ async fn answer(app: &App, parameters: &Parameters) -> Result<Response, Error> {
 }
 
 /// The lines of one image.
-fn of_image(app: &App, id: &str, entry: &Entry) -> [Link; 3] {
+fn of_image(app: &App, id: &str, entry: &Entry) -> [Link; 4] {
     let query = in_query(id);
     let link = |semantics, description: String| Link { id: id.to_owned(), semantics, description: Some(description), ..Link::default() };
     // the width that a picture of the middle has, within the image
@@ -103,7 +103,12 @@ fn of_image(app: &App, id: &str, entry: &Entry) -> [Link; 3] {
             bytes: Some(entry.bytes),
             ..link("#this", format!("{}, the file as it is", entry.title))
         },
-        Link { service: Some(descriptor::SODA), mime: Some(FITS), ..link("#cutout", format!("Pieces of {}", entry.title)) },
+        Link { service: Some(Soda::Sync.id()), mime: Some(FITS), ..link("#cutout", format!("Pieces of {}", entry.title)) },
+        Link {
+            service: Some(Soda::Async.id()),
+            mime: Some("application/x-tar"),
+            ..link("#cutout", format!("Pieces of {} as a job, with those of other images", entry.title))
+        },
         Link {
             url: Some(app.url(&format!("/soda/sync?ID={query}&CIRCLE={circle}&RESPONSEFORMAT=image/jpeg"))),
             mime: Some("image/jpeg"),
