@@ -77,6 +77,44 @@ fn files_are_registered_once_and_what_becomes_of_them_is_noticed() {
 }
 
 #[test]
+fn a_survey_of_ones_own_says_what_its_names_tell() {
+    let dir = harness::scratch();
+    let runtime = harness::runtime();
+    let (client, url) = runtime.block_on(harness::server().database("images_survey"));
+    let (root, made, loaders) = (dir.path().join("root"), dir.path().join("made"), dir.path().join("loaders"));
+    mosaics(&made);
+    std::fs::create_dir_all(&root).expect("a folder");
+    let found = glob::glob(&format!("{}/**/*_f475w_*_drz.fits", made.display())).expect("a pattern").flatten().next().expect("a mosaic");
+    std::fs::copy(found, root.join("smc_t07_007.fits")).expect("copied");
+    let manifest = loaders.join("smc/images/tiles.toml");
+    std::fs::create_dir_all(manifest.parent().expect("a folder")).expect("a folder");
+    let text = "collection = \"SMC\"\ndescription = \"Tiles\"\ncalib_level = 4\n[bands_m]\nf475w = [4.0e-7, 5.0e-7]\n[[names]]\n\
+                files = [\"smc_t{field}_*.fits\"]\nobs_id = \"smc-{field:03}\"\ntitle = \"Tile {field} of the SMC\"\n";
+    let add = || {
+        let mut command = harness::brickyard();
+        command.env("BRICKYARD_DATA_DIR", dir.path().join("data")).env("BRICKYARD_DATABASE_URL", &url);
+        command.env("BRICKYARD_IMAGES_ROOTS", format!("[{:?}]", root.display().to_string())).arg("--loader-dir").arg(&loaders);
+        command.args(["images", "add"]).arg(&root).output().expect("it runs")
+    };
+    std::fs::write(&manifest, text.replace("{field:03}", "{brick:03}")).expect("written");
+    let output = add();
+    let told = self::text(&output);
+    assert!(!output.status.success() && told.contains("tiles.toml") && told.contains("have {brick}"), "{told}");
+    std::fs::write(&manifest, text).expect("written");
+    let output = add();
+    assert!(output.status.success(), "{}", self::text(&output));
+    let row = runtime.block_on(async {
+        let sql = "select o.obs_collection, o.obs_id, o.obs_title, o.calib_level, o.em_min, o.em_max, i.field
+                   from ivoa.obscore o join brickyard.image i using (obs_id)";
+        let row = client.query_one(sql, &[]).await.expect("one row");
+        let texts: [String; 3] = [row.get(0), row.get(1), row.get(2)];
+        (texts, row.get::<_, i32>(3), row.get::<_, f64>(4), row.get::<_, f64>(5), row.get::<_, i16>(6))
+    });
+    let texts = ["SMC", "smc-007", "Tile 7 of the SMC"].map(str::to_owned);
+    assert_eq!(row, (texts, 4, 4.0e-7, 5.0e-7, 7));
+}
+
+#[test]
 fn only_images_of_the_sky_under_a_root_are_taken() {
     let (dir, url) = (harness::scratch(), database("images_refused"));
     let (root, outside) = (dir.path().join("root"), dir.path().join("outside"));

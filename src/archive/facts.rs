@@ -1,19 +1,8 @@
 //! What the headers of an image say of it: where it looks, in which light, when, by what.
 
-use super::naming;
+use super::manifest::{Named, Surveys};
 use super::{Error, Place};
 use crate::image::{FitsFile, Header, Image, Select, Wcs};
-
-/// Where the six filters of PHAT begin and end, in metres, rounded to 10 nm. Other filters are described by PHOTPLAM and PHOTBW of their
-/// headers.
-const BANDS: [(&str, f64, f64); 6] = [
-    ("F275W", 2.3e-7, 3.2e-7),
-    ("F336W", 3.0e-7, 3.7e-7),
-    ("F475W", 3.9e-7, 5.6e-7),
-    ("F814W", 6.9e-7, 9.6e-7),
-    ("F110W", 8.8e-7, 1.41e-6),
-    ("F160W", 1.39e-6, 1.70e-6),
-];
 
 /// One image of a file.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,7 +44,13 @@ pub struct Told {
 /// Reads the headers of a file: its science images, those with celestial coordinates. Where extensions are called SCI, no others count;
 /// planes of weights and flags have other names and are no images of the sky.
 /// `stored_bytes`: the size of the file as it lies there, which is not its length if it is gzipped.
-pub fn of_file(file: &mut FitsFile, stored_bytes: u64, place: &Place, told: &Told) -> Result<Vec<Facts>, Error> {
+pub fn of_file(
+    file: &mut FitsFile,
+    stored_bytes: u64,
+    place: &Place,
+    surveys: &Surveys,
+    told: &Told,
+) -> Result<Vec<Facts>, Error> {
     let is_gzipped = file.source().length() != stored_bytes;
     let hdus: Vec<(usize, Option<String>)> = file.all().iter().filter(|hdu| hdu.is_image()).map(|hdu| (hdu.number, hdu.name())).collect();
     let is_science = |name: &Option<String>| name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case("SCI"));
@@ -71,7 +66,7 @@ pub fn of_file(file: &mut FitsFile, stored_bytes: u64, place: &Place, told: &Tol
         let compression = file.all()[number].header.text("ZCMPTYPE").map(|name| name.trim().to_owned());
         let compression = compression.or_else(|| is_gzipped.then(|| "gzip".to_owned()));
         let cards = Cards { image: &image.header, primary: &file.primary().header };
-        found.extend(of_image(&cards, &image, &wcs, place, told).map(|facts| Facts { compression, ..facts }));
+        found.extend(of_image(&cards, &image, &wcs, place, surveys, told).map(|facts| Facts { compression, ..facts }));
     }
     Ok(found)
 }
@@ -102,7 +97,7 @@ impl Cards<'_> {
 }
 
 /// `None` where the edge of the image is not on the sky: maps of all of it have no footprint.
-fn of_image(cards: &Cards<'_>, image: &Image, wcs: &Wcs, place: &Place, told: &Told) -> Option<Facts> {
+fn of_image(cards: &Cards<'_>, image: &Image, wcs: &Wcs, place: &Place, surveys: &Surveys, told: &Told) -> Option<Facts> {
     let size = [image.axes[0] as f64, image.axes[1] as f64];
     let [ra_deg, dec_deg] = wcs.pixel_to_sky((size[0] + 1.0) / 2.0, (size[1] + 1.0) / 2.0)?;
     let footprint = footprint(wcs, size)?;
@@ -113,22 +108,20 @@ fn of_image(cards: &Cards<'_>, image: &Image, wcs: &Wcs, place: &Place, told: &T
     }
     let scales = wcs.scales_deg();
     let file = place.path.rsplit('/').next().unwrap_or(&place.path);
-    let phat = naming::phat(file);
-    let filter = filter(cards).or_else(|| phat.as_ref().map(|phat| phat.filter.to_uppercase()));
+    let named = surveys.named(file);
+    let by_name = |tell: fn(&Named<'_>) -> Option<String>| named.as_ref().and_then(tell);
+    let filter = filter(cards).or_else(|| by_name(|named| named.filter()));
     let exptime_s = cards.number("EXPTIME").or_else(|| cards.number("TEXPTIME")).filter(|seconds| *seconds > 0.0);
     let facility = cards.text("TELESCOP");
-    let collection = told.collection.clone().or_else(|| phat.as_ref().map(|_| "PHAT".to_owned())).or_else(|| facility.clone());
+    let collection = told.collection.clone().or_else(|| by_name(|named| Some(named.collection().to_owned()))).or_else(|| facility.clone());
     let stem = stem(file);
-    let obs_id = phat.as_ref().map_or_else(|| stem.to_owned(), naming::Phat::obs_id);
-    let title = match (&phat, &filter) {
-        (Some(phat), Some(filter)) => match phat.field {
-            Some(field) => format!("PHAT brick {} field {field} {filter}", phat.brick),
-            None => format!("PHAT brick {} {filter}", phat.brick),
-        },
-        (None, Some(filter)) => format!("{stem} {filter}"),
-        (_, None) => stem.to_owned(),
-    };
-    let is_combined = phat.is_some() || ["_drz", "_drc"].iter().any(|end| stem.ends_with(end));
+    let obs_id = by_name(|named| named.obs_id()).unwrap_or_else(|| stem.to_owned());
+    let title = by_name(|named| named.title()).unwrap_or_else(|| match &filter {
+        Some(filter) => format!("{stem} {filter}"),
+        None => stem.to_owned(),
+    });
+    let is_combined = ["_drz", "_drc"].iter().any(|end| stem.ends_with(end));
+    let calib_level = told.calib_level.or_else(|| named.as_ref()?.calib_level());
     Some(Facts {
         hdu: i32::try_from(image.hdu).ok()?,
         compression: None,
@@ -142,21 +135,21 @@ fn of_image(cards: &Cards<'_>, image: &Image, wcs: &Wcs, place: &Place, told: &T
         collection: collection.unwrap_or_else(|| "images".to_owned()),
         obs_id,
         title,
-        calib_level: told.calib_level.unwrap_or(if is_combined { 3 } else { 2 }),
+        calib_level: calib_level.unwrap_or(if is_combined { 3 } else { 2 }),
         facility,
         instrument: cards.text("INSTRUME").map(|name| match cards.text("DETECTOR") {
             Some(detector) => format!("{name}/{detector}"),
             None => name,
         }),
-        band_m: filter.as_deref().and_then(|filter| band_m(cards, filter)),
+        band_m: filter.as_deref().and_then(|filter| band_m(cards, filter, named.as_ref(), surveys)),
         filter,
         times_mjd: times_mjd(cards, exptime_s),
         exptime_s,
-        proposal: cards.text("PROPOSID").or_else(|| phat.as_ref().map(|phat| phat.proposal.clone())),
+        proposal: cards.text("PROPOSID").or_else(|| by_name(|named| named.proposal())),
         target: cards.text("TARGNAME").or_else(|| cards.text("OBJECT")),
         unit: cards.text("BUNIT"),
-        brick: phat.as_ref().map(|phat| phat.brick),
-        field: phat.and_then(|phat| phat.field),
+        brick: named.as_ref().and_then(|named| named.brick()),
+        field: named.as_ref().and_then(|named| named.field()),
     })
 }
 
@@ -217,15 +210,15 @@ fn filter(cards: &Cards<'_>) -> Option<String> {
     names.find(|name| !name.to_uppercase().starts_with("CLEAR"))
 }
 
-/// Where the filter begins and ends, in metres.
-fn band_m(cards: &Cards<'_>, filter: &str) -> Option<[f64; 2]> {
-    if let Some((_, low, high)) = BANDS.iter().find(|(name, ..)| name.eq_ignore_ascii_case(filter)) {
-        return Some([*low, *high]);
-    }
-    // PHOTBW is the root mean square of the band; a box of that rms is sqrt(12) as wide
-    let (pivot, rms) = (cards.number("PHOTPLAM")?, cards.number("PHOTBW")?);
-    let half = 3f64.sqrt() * rms;
-    (half > 0.0 && pivot > half).then_some([(pivot - half) * 1e-10, (pivot + half) * 1e-10])
+/// Where the filter begins and ends, in metres: with the image's survey, by its header, else with any survey that has one of this name.
+fn band_m(cards: &Cards<'_>, filter: &str, named: Option<&Named<'_>>, surveys: &Surveys) -> Option<[f64; 2]> {
+    let by_header = || {
+        // PHOTBW is the root mean square of the band; a box of that rms is sqrt(12) as wide
+        let (pivot, rms) = (cards.number("PHOTPLAM")?, cards.number("PHOTBW")?);
+        let half = 3f64.sqrt() * rms;
+        (half > 0.0 && pivot > half).then_some([(pivot - half) * 1e-10, (pivot + half) * 1e-10])
+    };
+    named.and_then(|named| named.band_m(filter)).or_else(by_header).or_else(|| surveys.band_m(filter))
 }
 
 /// Beginning and end as modified Julian dates.

@@ -12,7 +12,7 @@
 pub mod companions;
 pub mod facts;
 mod known;
-mod naming;
+pub mod manifest;
 pub mod options;
 pub mod registry;
 mod remote;
@@ -20,6 +20,7 @@ pub mod shape;
 
 pub use facts::Facts;
 pub use known::Name;
+pub use manifest::Surveys;
 pub use options::Options;
 pub use registry::{Entry, Stamp};
 pub use remote::Whole;

@@ -1,7 +1,7 @@
 //! The table of images: files go in, are looked at again, and are found by what clients call them.
 
 use super::facts::{self, Facts, Told};
-use super::{Error, Home, Place, Roots, remote};
+use super::{Error, Home, Place, Roots, Surveys, remote};
 use crate::db::{self, Connection};
 use crate::image::gzip;
 use crate::sky::{Reach, Region};
@@ -141,6 +141,8 @@ pub enum Outcome {
 /// How files are registered.
 #[derive(Debug, Clone, Default)]
 pub struct Adding {
+    /// What names of files tell.
+    pub surveys: Arc<Surveys>,
     pub told: Told,
     /// Read whole files for their SHA-256.
     pub sha256: bool,
@@ -219,7 +221,8 @@ async fn read(
 ) -> Result<(Vec<Facts>, Option<String>), Error> {
     let (roots, place, stamp, adding, cache) = (roots.clone(), place.clone(), *stamp, adding.clone(), cache.clone());
     let read = move || {
-        let found = facts::of_file(&mut roots.open(&place, &cache)?, u64::try_from(stamp.bytes).unwrap_or(0), &place, &adding.told)?;
+        let (mut file, bytes) = (roots.open(&place, &cache)?, u64::try_from(stamp.bytes).unwrap_or(0));
+        let found = facts::of_file(&mut file, bytes, &place, &adding.surveys, &adding.told)?;
         let hash = if adding.sha256 && !found.is_empty() { Some(sha256(&roots, &place)?) } else { None };
         Ok((found, hash))
     };

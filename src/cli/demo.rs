@@ -9,7 +9,7 @@
 
 use super::answer::write_png;
 use super::{cutout, images, load, reduce, serve, simulate};
-use crate::archive::{Roots, registry};
+use crate::archive::{Roots, Surveys, registry};
 use crate::config::Config;
 use crate::cutout::{self as pictures, Origin};
 use crate::db::{self, Connection, cluster};
@@ -421,8 +421,9 @@ async fn register(config: &Config, connection: &mut Connection, dir: &Path) -> a
     let cache = Arc::new(gzip::Cache::new(load::scratch_dir(config)?, u64::MAX));
     registry::create(connection).await?;
     let paths = mosaics(&dir.join("survey"))?;
+    let adding = registry::Adding { surveys: Arc::new(Surveys::load(&config.loader_dir)?), ..registry::Adding::default() };
     for path in &paths {
-        registry::add(connection, &roots, path, &registry::Adding::default(), &cache).await?;
+        registry::add(connection, &roots, path, &adding, &cache).await?;
     }
     images::publish(config, connection).await?;
     println!("{} images are registered in ivoa.obscore ({:.1} s)", paths.len(), begun.elapsed().as_secs_f64());

@@ -89,10 +89,10 @@ struct AddArgs {
     /// Files, folders (all .fits files below) or patterns, also as s3://bucket/...
     #[arg(required = true, value_name = "FILE|DIR|GLOB")]
     files: Vec<String>,
-    /// The collection that the images belong to [default: PHAT by the file names of its archive, else the telescope]
+    /// The collection that the images belong to [default: that of the survey whose manifest knows the file's name, else the telescope]
     #[arg(long, value_name = "NAME")]
     collection: Option<String>,
-    /// Level of calibration: 1 instrumental, 2 calibrated, 3 combined [default: 3 for drizzled images, else 2]
+    /// Level of calibration: 1 instrumental, 2 calibrated, 3 combined [default: the survey's, else 3 for drizzled images and 2 for others]
     #[arg(long, value_name = "1-4", value_parser = clap::value_parser!(i32).range(1..=4))]
     calib_level: Option<i32>,
     /// Read whole files and keep their SHA-256
@@ -121,7 +121,8 @@ async fn add(config: &Config, args: AddArgs) -> anyhow::Result<ExitCode> {
         anyhow::ensure!(!found.is_empty(), "{word}: there is no such file, none below it, and none that fits it as a pattern");
         files.extend(found.into_iter().map(|url| (url == *word, PathBuf::from(url))).map(|(is_named, url)| (url, is_named)));
     }
-    let adding = Adding { told: Told { collection: args.collection, calib_level: args.calib_level }, sha256: args.sha256 };
+    let surveys = Arc::new(archive::Surveys::load(&config.loader_dir)?);
+    let adding = Adding { surveys, told: Told { collection: args.collection, calib_level: args.calib_level }, sha256: args.sha256 };
     let mut connection = db::connect(&config.db()).await?;
     registry::create(&connection).await?;
     let cache = Arc::new(gzip::Cache::new(super::load::scratch_dir(config)?, CACHE_BYTES));

@@ -5,10 +5,9 @@
 //! name, whatever the case. `loaders/README.md` shows the grammar by example. Unknown keys are errors, and all faults
 //! of a manifest against its table are listed at once.
 
-use super::pattern::Pattern;
 use super::transform::Transform;
 use crate::format::fits::Hdu;
-use crate::schema::{Catalog, Table};
+use crate::schema::{Catalog, Pattern, Table};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -22,7 +22,6 @@ pub mod job;
 pub mod ledger;
 pub mod manifest;
 pub mod met;
-pub mod pattern;
 pub mod plan;
 pub mod sort;
 pub mod spool;

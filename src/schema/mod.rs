@@ -12,6 +12,7 @@ pub mod doc;
 pub mod fault;
 pub mod felis;
 pub mod parse;
+pub mod pattern;
 pub mod reader;
 pub mod rows;
 pub mod table;
@@ -22,6 +23,7 @@ pub mod wire;
 pub use catalog::Catalog;
 pub use datatype::DataType;
 pub use fault::{Fault, Faults, Source};
+pub use pattern::Pattern;
 pub use rows::{Rows, WireRows};
 pub use table::{Column, Index, IndexKey, Table, Text};
 

@@ -40,6 +40,14 @@ impl Pattern {
         Ok(Pattern(pieces))
     }
 
+    /// The names of what is kept.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::Digits(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
     /// The kept digits by name, without leading zeros, if the whole of `name` matches.
     pub fn matches(&self, name: &str) -> Option<BTreeMap<String, String>> {
         let mut kept = BTreeMap::new();
