@@ -308,7 +308,10 @@ fn of_a_file_in_a_bucket_only_what_a_piece_needs_is_fetched() {
     let rows = 4 * side * width as u64;
     // each row once, in one request, of at most two blocks of 16 KiB; and the header
     assert!((ranges.len() as u64) <= side + 12 && asked <= (side + 12) * (2 << 14), "{} ranges of {asked} bytes", ranges.len());
-    assert!(asked < rows / 2 && bytes < asked + ranges.len() as u64 * 1000 + 4000, "{asked} asked for, {bytes} came; whole rows have {rows}");
+    assert!(
+        asked < rows / 2 && bytes < asked + ranges.len() as u64 * 1000 + 4000,
+        "{asked} asked for, {bytes} came; whole rows have {rows}"
+    );
     harness::note(&format!("a piece of {side} x {side} floats from a bucket: {} ranges, {bytes} bytes", ranges.len()));
     // what lies beside it is there
     ask(11.0 + 200.0 * PIXEL_DEG, 41.0);

@@ -44,13 +44,7 @@ pub struct Told {
 /// Reads the headers of a file: its science images, those with celestial coordinates. Where extensions are called SCI, no others count;
 /// planes of weights and flags have other names and are no images of the sky.
 /// `stored_bytes`: the size of the file as it lies there, which is not its length if it is gzipped.
-pub fn of_file(
-    file: &mut FitsFile,
-    stored_bytes: u64,
-    place: &Place,
-    surveys: &Surveys,
-    told: &Told,
-) -> Result<Vec<Facts>, Error> {
+pub fn of_file(file: &mut FitsFile, stored_bytes: u64, place: &Place, surveys: &Surveys, told: &Told) -> Result<Vec<Facts>, Error> {
     let is_gzipped = file.source().length() != stored_bytes;
     let hdus: Vec<(usize, Option<String>)> = file.all().iter().filter(|hdu| hdu.is_image()).map(|hdu| (hdu.number, hdu.name())).collect();
     let is_science = |name: &Option<String>| name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case("SCI"));

@@ -332,8 +332,16 @@ mod tests {
         let many = "calib_level = 9\nbands_m = { g = [5.0, 4.0] }\n[[names]]\nfiles = [\"b{brick\"]\n[[names]]\nfiles = [\"b{brick}.fits\"]\n\
                     obs_id = \"f{field}\"\ntitle = \"b{brick:x}\"\n[[names]]\nfiles = []";
         let told = told(&format!("{head}{many}"));
-        let wanted =
-            ["6 faults", "calib_level", "bands_m.g", "names[1].files", "names[2].obs_id", "have {field}", "names[2].title", "names[3].files"];
+        let wanted = [
+            "6 faults",
+            "calib_level",
+            "bands_m.g",
+            "names[1].files",
+            "names[2].obs_id",
+            "have {field}",
+            "names[2].title",
+            "names[3].files",
+        ];
         for word in wanted {
             assert!(told.contains(word), "{word}: {told}");
         }
