@@ -4,7 +4,7 @@
 //! error with its place. Every key of a section can be given by the environment too: `BRICKYARD_WEB_PORT` is `port` of `[web]`.
 
 use crate::settings::Section;
-use crate::{archive, tap, web};
+use crate::{archive, pipeline, tap, web};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -45,6 +45,8 @@ pub struct Config {
     pub upload: tap::upload::Options,
     #[arg(skip)]
     pub images: archive::Options,
+    #[arg(skip)]
+    pub pipeline: pipeline::Options,
 }
 
 /// The configuration file: first the keys that are flags of every command too, then a table for each section.
@@ -62,6 +64,7 @@ struct File {
     jobs: tap::jobs::Options,
     upload: tap::upload::Options,
     images: archive::Options,
+    pipeline: pipeline::Options,
 }
 
 /// Why the settings cannot be had.
@@ -79,12 +82,13 @@ pub enum Error {
 
 /// A section's name and its keys, for reading the environment.
 type Known = (&'static str, &'static [(&'static str, &'static str)]);
-const SECTIONS: [Known; 5] = [
+const SECTIONS: [Known; 6] = [
     section::<web::Options>(),
     section::<tap::Options>(),
     section::<tap::jobs::Options>(),
     section::<tap::upload::Options>(),
     section::<archive::Options>(),
+    section::<pipeline::Options>(),
 ];
 
 const fn section<S: Section>() -> Known {
@@ -113,7 +117,8 @@ impl Config {
         if self.loader_dir.is_empty() {
             self.loader_dir = file.loader_dir;
         }
-        (self.web, self.tap, self.jobs, self.upload, self.images) = (file.web, file.tap, file.jobs, file.upload, file.images);
+        (self.web, self.tap, self.jobs, self.upload) = (file.web, file.tap, file.jobs, file.upload);
+        (self.images, self.pipeline) = (file.images, file.pipeline);
         Ok(self)
     }
 
@@ -183,6 +188,7 @@ impl Config {
         describe(&self.jobs, &mut text)?;
         describe(&self.upload, &mut text)?;
         describe(&self.images, &mut text)?;
+        describe(&self.pipeline, &mut text)?;
         Ok(text)
     }
 }

@@ -26,6 +26,7 @@ mod store; // bytes in a folder and in S3
 mod tap; // the query service as clients ask it; pyvo, astropy and taplint as judges
 mod tidy; // the rules of the house that can be read off its files: floors, file heads, static SQL, reasons
 mod upload; // uploaded tables: formats, limits, attacks, clients, speed
-mod uploads;
+mod uploads; // tables of strangers: values, types, limits, places of errors, damage
 mod uws; // asynchronous jobs: the UWS tree, the queue, crashes, hostile values, real clients
-mod votable; // answers of every kind, judged by astropy, STILTS and pyarrow: values, NULLs, how they end // tables of strangers: values, types, limits, places of errors, damage
+mod votable; // answers of every kind, judged by astropy, STILTS and pyarrow: values, NULLs, how they end
+mod watch; // the pages of the stage runner: what they show, who may press what, in a browser

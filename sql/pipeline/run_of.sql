@@ -1,2 +1,2 @@
 -- The run named $1.
-SELECT run_id, state, manifest FROM pipeline.run WHERE name = $1
+SELECT run_id, state, manifest, name, priority, created::text AS created FROM pipeline.run WHERE name = $1

@@ -81,7 +81,9 @@ CREATE TABLE IF NOT EXISTS pipeline.event (
     created timestamptz NOT NULL DEFAULT clock_timestamp(),
     UNIQUE (run_id, name, key)
 );
-CREATE INDEX IF NOT EXISTS event_parent_job ON pipeline.event (parent_job) WHERE parent_job IS NOT NULL;
+DROP INDEX IF EXISTS pipeline.event_parent_job;
+CREATE INDEX IF NOT EXISTS event_of_job ON pipeline.event (parent_job, event_id) WHERE parent_job IS NOT NULL;
+CREATE INDEX IF NOT EXISTS event_from_outside ON pipeline.event (run_id, event_id) WHERE parent_job IS NULL AND parent_barrier IS NULL;
 CREATE INDEX IF NOT EXISTS event_parent_barrier ON pipeline.event (parent_barrier) WHERE parent_barrier IS NOT NULL;
 CREATE OR REPLACE FUNCTION pipeline.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -102,6 +104,7 @@ CREATE TABLE IF NOT EXISTS pipeline.job (
 );
 CREATE INDEX IF NOT EXISTS job_task_group ON pipeline.job (task_id, group_key);
 CREATE INDEX IF NOT EXISTS job_run ON pipeline.job (run_id, job_id);
+CREATE INDEX IF NOT EXISTS job_task ON pipeline.job (task_id, job_id);
 
 -- lease_until is in no index, so that a heartbeat changes no index (heap-only update).
 CREATE TABLE IF NOT EXISTS pipeline.job_live (

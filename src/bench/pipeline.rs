@@ -232,7 +232,7 @@ async fn served(
     let master = Master::start(books, store, Settings::new(dir.join("logs"))).await.map_err(setup)?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(setup)?;
     let url = format!("http://{}", listener.local_addr().map_err(setup)?);
-    let server = tokio::spawn(async move { axum::serve(listener, web::pipeline::router(master)).await });
+    let server = tokio::spawn(async move { axum::serve(listener, web::pipeline::router::<()>(web::pipeline::Site::of(master))).await });
     let signals = Arc::new(Notify::new());
     let working = tokio::spawn(worker::work(worker_options(options, &url, token, &dir), signals.clone()));
     tokio::time::sleep(Duration::from_secs(1)).await;

@@ -4,12 +4,12 @@ use super::provenance::{self, Crate, What};
 use super::worker::log_lines;
 use crate::config::Config;
 use crate::db::{self, Connection};
-use crate::pipeline::admin::{self, JobLine, Selector, TreeLine};
+use crate::pipeline::admin::{self, Branch, JobLine, Selector, TreeLine};
 use crate::pipeline::graph::Graph;
 use crate::pipeline::manifest::{self, Manifest};
 use crate::pipeline::master::{self, Master, Settings};
 use crate::pipeline::protocol::Told;
-use crate::pipeline::{queue, scratch};
+use crate::pipeline::{queue, scratch, sheet};
 use crate::store::{self, Store};
 use crate::web;
 use anyhow::Context;
@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use std::io::{BufRead, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Run pipelines of programs over many files and machines, and watch them
@@ -105,8 +106,12 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Everything about one job: attempts, inputs, outputs
-    Job { job: i64 },
+    /// Everything about one job: what started it, its command, attempts, inputs, outputs
+    Job {
+        job: i64,
+        #[arg(long)]
+        json: bool,
+    },
     /// Where a file comes from: jobs, commands, versions, inputs by hash
     Provenance {
         #[command(flatten)]
@@ -324,7 +329,7 @@ pub async fn run(config: &Config, args: Args) -> anyhow::Result<ExitCode> {
             let state = if failed { Some("failed".to_owned()) } else { state };
             jobs(config, &run, state.as_deref(), &which.selector(), most, json).await?;
         }
-        Verb::Job { job } => one_job(config, job).await?,
+        Verb::Job { job, json } => one_job(config, job, json).await?,
         Verb::Provenance { what, json } => provenance::show(&connect(config).await?, &what, json).await?,
         Verb::Export { export, place } => {
             provenance::export(&connect(config).await?, &open_store(config, &place)?, &export).await?;
@@ -523,8 +528,49 @@ pub(super) fn store_of(config: &Config) -> anyhow::Result<Store> {
 }
 
 fn open_store(config: &Config, place: &Place) -> anyhow::Result<Store> {
+    let named = place.store.clone().or_else(|| Some(config.pipeline.store.clone()).filter(|store| !store.is_empty()));
     let usual = || config.data_dir().join("pipeline").join("store").display().to_string();
-    Ok(Store::open(&place.store.clone().unwrap_or_else(usual), &config.store_credentials())?)
+    Ok(Store::open(&named.unwrap_or_else(usual), &config.store_credentials())?)
+}
+
+/// The stage runner inside `brickyard serve`; its master begins when the database has a pipeline.
+pub(super) fn site(config: &Config, base_url: &str) -> anyhow::Result<Arc<web::pipeline::Site>> {
+    let options = &config.pipeline;
+    anyhow::ensure!((2..=3600).contains(&options.lease_s), "[pipeline] lease_s is {}: wanted 2 to 3600", options.lease_s);
+    anyhow::ensure!(options.sessions >= 4, "[pipeline] sessions is {}: at least 4", options.sessions);
+    let (config, readers) = (config.clone(), options.readers.clone());
+    let open = move || {
+        let config = config.clone();
+        Box::pin(async move { begin(&config).await }) as std::pin::Pin<Box<dyn Future<Output = _> + Send>>
+    };
+    let site = web::pipeline::Site::later(base_url.to_owned(), readers, open);
+    // leases of a master that is gone are looked after from now, not from the first request
+    let first = site.clone();
+    tokio::spawn(async move {
+        if let Err(error) = first.master().await {
+            tracing::warn!(%error, "the stage runner does not begin yet");
+        }
+    });
+    Ok(site)
+}
+
+/// The master, if the database has a pipeline.
+async fn begin(config: &Config) -> Result<Option<Arc<Master>>, crate::pipeline::Error> {
+    let mut connection = db::connect(&config.db()).await?;
+    if !queue::is_installed(&connection).await? {
+        return Ok(None);
+    }
+    admin::install(&mut connection).await?;
+    let books = admin::queue(connection, config.pipeline.sessions).await?;
+    let store = open_store(config, &Place { store: None }).map_err(|error| crate::pipeline::Error::Refused(error.to_string()))?;
+    let settings =
+        Settings { sweep_every: sweeps(config.pipeline.lease_s), lease_s: config.pipeline.lease_s, ..Settings::new(log_dir(config)) };
+    Master::start(books, store, settings).await.map(Some)
+}
+
+/// How often leases are looked after.
+fn sweeps(lease_s: i32) -> Duration {
+    Duration::from_secs(u64::try_from(lease_s).unwrap_or(60).div_ceil(12).min(5))
 }
 
 pub(super) fn log_dir(config: &Config) -> PathBuf {
@@ -548,35 +594,39 @@ pub(super) async fn status(config: &Config, run: Option<&str>, json: bool) -> an
         return print_json(&lines);
     }
     let seconds = |s: Option<f64>| s.map_or(String::new(), |s| format!("{s:.1}"));
+    let left = admin::left_s(&lines).filter(|s| *s > 0.0);
     let rows = lines.into_iter().map(|l| {
         let counts = [l.jobs, l.ready + l.retry_wait, l.running, l.done, l.failed, l.blocked, l.cancelled, l.skipped, l.lost];
         let name = if l.held { format!("{} (held)", l.task) } else { l.task };
-        [name].into_iter().chain(counts.map(|n| n.to_string())).chain([seconds(l.p50_s), seconds(l.p95_s)]).collect()
+        [name].into_iter().chain(counts.map(|n| n.to_string())).chain([seconds(l.p50_s), seconds(l.p95_s), seconds(l.cost)]).collect()
     });
-    let head = ["task", "jobs", "ready", "running", "done", "failed", "blocked", "cancelled", "skipped", "lost/h", "p50 s", "p95 s"];
+    let head =
+        ["task", "jobs", "ready", "running", "done", "failed", "blocked", "cancelled", "skipped", "lost/h", "p50 s", "p95 s", "cost"];
     table(&head, rows.collect());
+    if let Some(left) = left {
+        println!("about {left:.0} s left for the jobs that are there");
+    }
     Ok(())
 }
 
 pub(super) async fn tree(config: &Config, run: &str, job: Option<i64>, depth: usize, most: i64) -> anyhow::Result<()> {
     let (connection, id) = find(config, run).await?;
-    print_branch(&connection, id, job, None, 0, depth, most).await?;
+    print_branch(&connection, id, job.map_or(Branch::Outside, Branch::Job), 0, depth, most).await?;
     if job.is_none() {
-        for barrier in admin::barriers(&connection, id).await? {
+        for barrier in admin::barriers(&connection, id, 0, most).await? {
             let state = if barrier.fired { "fired" } else { "open" };
             println!("barrier {} {:?}  {} of {} done, {state}", barrier.name, barrier.key, barrier.done, barrier.members);
-            print_branch(&connection, id, None, Some(barrier.barrier), 1, depth, most).await?;
+            print_branch(&connection, id, Branch::Barrier(barrier.barrier), 1, depth, most).await?;
         }
     }
     Ok(())
 }
 
-/// Children of one place, each with its own: boxed, because it calls itself.
+/// Children of one place, each with its own, failures first: boxed, because it calls itself.
 fn print_branch<'a>(
     connection: &'a Connection,
     run: i64,
-    job: Option<i64>,
-    barrier: Option<i64>,
+    branch: Branch,
     level: usize,
     depth: usize,
     most: i64,
@@ -585,7 +635,11 @@ fn print_branch<'a>(
         if level >= depth {
             return Ok(());
         }
-        let lines: Vec<TreeLine> = admin::tree(connection, run, job, barrier, most + 1).await?;
+        let mut lines: Vec<TreeLine> = admin::failures(connection, run, branch).await?;
+        let first: Vec<Option<i64>> = lines.iter().map(|line| line.job).collect();
+        let rest = admin::tree(connection, run, branch, (0, 0), most + 1).await?;
+        let more = rest.len() as i64 > most;
+        lines.extend(rest.into_iter().filter(|line| line.job.is_none() || !first.contains(&line.job)));
         let indent = "  ".repeat(level);
         let mut event = None;
         for line in lines.iter().take(usize::try_from(most).unwrap_or(0)) {
@@ -595,13 +649,18 @@ fn print_branch<'a>(
             }
             if let (Some(job), Some(task), Some(state)) = (line.job, &line.task, &line.state) {
                 let why = line.outcome.as_deref().filter(|_| state != "done").map_or(String::new(), |o| format!(" ({o})"));
-                println!("{indent}  {task} job {job}: {state}{why}, attempt {}, {} children", line.attempt.unwrap_or(0), line.children);
+                let failed = if line.failed_below > 0 { format!(", {} failed below", line.failed_below) } else { String::new() };
+                println!(
+                    "{indent}  {task} job {job}: {state}{why}, attempt {}, {} children{failed}",
+                    line.attempt.unwrap_or(0),
+                    line.children
+                );
                 if line.children > 0 {
-                    print_branch(connection, run, Some(job), None, level + 2, depth, most).await?;
+                    print_branch(connection, run, Branch::Job(job), level + 2, depth, most).await?;
                 }
             }
         }
-        if lines.len() as i64 > most {
+        if more {
             println!("{indent}... more (--most)");
         }
         Ok(())
@@ -613,7 +672,7 @@ async fn jobs(config: &Config, run: &str, state: Option<&str>, which: &Selector,
         crate::pipeline::state::State::from_name(state).with_context(|| format!("there is no state {state:?}"))?;
     }
     let (connection, id) = find(config, run).await?;
-    let lines = admin::jobs(&connection, id, state, which, most).await?;
+    let lines = admin::jobs(&connection, id, state, which, 0, most).await?;
     if json {
         return print_json(&lines);
     }
@@ -639,25 +698,31 @@ async fn jobs(config: &Config, run: &str, state: Option<&str>, which: &Selector,
     Ok(())
 }
 
-async fn one_job(config: &Config, job: i64) -> anyhow::Result<()> {
+async fn one_job(config: &Config, job: i64, json: bool) -> anyhow::Result<()> {
     let connection = connect(config).await?;
-    let attempts = connection.query(include_str!("../../sql/pipeline/job.sql"), &[&job]).await?;
-    let text = |row: &tokio_postgres::Row, name: &str| row.get::<_, Option<String>>(name).unwrap_or_default();
-    let number = |row: &tokio_postgres::Row, name: &str| row.get::<_, Option<i32>>(name).map_or(String::new(), |n| n.to_string());
-    let rows = attempts.iter().map(|row| {
-        let mut cells = vec![row.get::<_, i32>("attempt").to_string()];
-        cells.extend(["started", "ended", "outcome"].map(|name| text(row, name)));
-        cells.extend(["exit_code", "signal", "max_rss_mb"].map(|name| number(row, name)));
-        cells.extend(["worker", "node", "message"].map(|name| text(row, name)));
-        cells
+    let sheet = sheet::of(&connection, job).await?;
+    if json {
+        return print_json(&sheet);
+    }
+    println!("{} job {job} of run {}: {}, attempt {}", sheet.task, sheet.run, sheet.state, sheet.attempt);
+    println!("event {} {:?}", sheet.event.name, sheet.event.key);
+    match &sheet.command {
+        Ok(command) => println!("command {}", command.join(" ")),
+        Err(why) => println!("command not known yet: {why}"),
+    }
+    let number = |value: Option<i32>| value.map_or(String::new(), |n| n.to_string());
+    let rows = sheet.attempts.into_iter().map(|a| {
+        let texts = [a.worker, a.node, a.message].map(Option::unwrap_or_default);
+        let ended = [Some(a.started), a.ended, a.outcome].map(Option::unwrap_or_default);
+        let numbers = [a.exit_code, a.signal, a.max_rss_mb].map(number);
+        [a.attempt.to_string()].into_iter().chain(ended).chain(numbers).chain(texts).collect()
     });
     table(&["attempt", "started", "ended", "outcome", "exit", "signal", "MB", "worker", "node", "message"], rows.collect());
-    let files = connection.query(include_str!("../../sql/pipeline/artifacts_of.sql"), &[&job]).await?;
-    let rows = files.iter().map(|row| {
-        let bytes: i64 = row.get("bytes");
-        vec![row.get("kind"), row.get("role"), row.get("name"), bytes.to_string(), row.get("sha256"), row.get("key")]
-    });
-    table(&["", "role", "name", "bytes", "sha256", "key"], rows.collect());
+    let rows = |kind: &'static str, files: Vec<sheet::Artifact>| {
+        files.into_iter().map(move |f| vec![kind.to_owned(), f.role, f.name, f.bytes.to_string(), f.sha256, f.key])
+    };
+    let rows = rows("input", sheet.inputs).chain(rows("output", sheet.outputs)).collect();
+    table(&["", "role", "name", "bytes", "sha256", "key"], rows);
     Ok(())
 }
 
@@ -793,7 +858,7 @@ async fn gc(config: &Config, older: &str, remove: bool, place: &Place) -> anyhow
     Ok(())
 }
 
-/// The master alone; `brickyard serve` mounts the same routes.
+/// The master alone; `brickyard serve` is one too, with pages for people.
 async fn serve(config: &Config, args: Serve) -> anyhow::Result<ExitCode> {
     log_lines();
     let connection = connect(config).await?;
@@ -801,7 +866,7 @@ async fn serve(config: &Config, args: Serve) -> anyhow::Result<ExitCode> {
     let settings = Settings {
         lease_s: args.lease,
         grace: Duration::from_secs(args.grace),
-        sweep_every: Duration::from_secs(u64::try_from(args.lease).unwrap_or(60).div_ceil(12).min(5)),
+        sweep_every: sweeps(args.lease),
         losses: args.losses,
         ..Settings::new(log_dir(config))
     };
@@ -822,7 +887,7 @@ async fn serve(config: &Config, args: Serve) -> anyhow::Result<ExitCode> {
     };
     // long polls would hold a graceful end for half a minute: workers ask again
     tokio::select! {
-        ended = async { axum::serve(listener, web::pipeline::router(master)).await } => ended?,
+        ended = async { axum::serve(listener, web::pipeline::router::<()>(web::pipeline::Site::of(master))).await } => ended?,
         () = end => {}
     }
     Ok(ExitCode::SUCCESS)

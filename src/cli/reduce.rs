@@ -100,7 +100,7 @@ async fn tell(config: &Config, connection: &Connection, run: i64) -> anyhow::Res
 async fn jobs_left(connection: &Connection, run: i64) -> anyhow::Result<i64> {
     let lines = admin::status(connection, run).await?;
     if let Some(line) = lines.iter().find(|line| line.failed > 0) {
-        let failed = admin::jobs(connection, run, Some("failed"), &admin::Selector::default(), 1).await?;
+        let failed = admin::jobs(connection, run, Some("failed"), &admin::Selector::default(), 0, 1).await?;
         let why = failed.into_iter().next().and_then(|job| job.message).unwrap_or_default();
         anyhow::bail!("{} failed: {why}", line.task);
     }
@@ -115,7 +115,7 @@ async fn work(config: &Config, connection: Connection, run: i64) -> anyhow::Resu
     let master = Master::start(books, pipeline::store_of(config)?, Settings::new(pipeline::log_dir(config))).await?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.context("cannot listen on this machine")?;
     let url = format!("http://{}", listener.local_addr()?);
-    let serving = tokio::spawn(async move { axum::serve(listener, web::pipeline::router(master)).await });
+    let serving = tokio::spawn(async move { axum::serve(listener, web::pipeline::router::<()>(web::pipeline::Site::of(master))).await });
     let stop = Arc::new(Notify::new());
     let mut working = tokio::spawn(worker::work(worker_options(config, url, token)?, stop.clone()));
     let begun = Instant::now();

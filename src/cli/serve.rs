@@ -93,12 +93,16 @@ pub async fn open(config: &Config) -> anyhow::Result<(TcpListener, App)> {
         .await
         .with_context(|| format!("cannot listen on {address}; --port N takes another port, --port 0 a free one"))?;
     let base_url = base_url(&options.base_url, listener.local_addr()?)?;
+    let site = match config.pipeline.serve {
+        true => Some(super::pipeline::site(config, &base_url)?),
+        false => None,
+    };
     let place = Place { db: config.db(), schema_dirs: config.schema_dir.clone(), data_dir: config.data_dir(), base_url };
     let archive = Arc::new(Archive::open(config.images.clone(), &config.store_credentials(), &config.data_dir().join("scratch"))?);
     let service = Arc::new(Service::start(place, config.tap.clone()).await?);
     service.watch();
     let jobs = Arc::new(open_jobs(config).await?);
-    let app = App::new(options, service, jobs, archive);
+    let app = App::new(options, service, jobs, archive, site);
     web::uws::work(&app);
     Ok((listener, app))
 }

@@ -23,9 +23,27 @@ pub struct TaskLine {
     pub skipped: i64,
     /// Attempts lost in the last hour.
     pub lost: i64,
-    /// Seconds of done attempts: median and 95 %.
+    /// Seconds of the latest done attempts: median, 95 % and mean.
     pub p50_s: Option<f64>,
     pub p95_s: Option<f64>,
+    pub mean_s: Option<f64>,
+    /// What the done jobs cost, in the unit of the workers' prices: their number times the mean of the latest; `None` without prices.
+    pub cost: Option<f64>,
+}
+
+impl TaskLine {
+    /// Jobs that have not ended.
+    pub fn left(&self) -> i64 {
+        self.blocked + self.ready + self.running + self.retry_wait
+    }
+}
+
+/// Seconds until the jobs that are there have ended, if as many run side by side as do now; `None` when none runs, or a task with jobs
+/// left has not had one done.
+pub fn left_s(lines: &[TaskLine]) -> Option<f64> {
+    let running: i64 = lines.iter().map(|line| line.running).sum();
+    let work = lines.iter().filter(|line| line.left() > 0).map(|line| Some(line.left() as f64 * line.mean_s?)).sum::<Option<f64>>()?;
+    (running > 0).then(|| work / running as f64)
 }
 
 /// A run in the list of runs.
@@ -50,7 +68,41 @@ pub struct TreeLine {
     pub state: Option<String>,
     pub attempt: Option<i32>,
     pub outcome: Option<String>,
+    /// Events that the job told; counted to 1001.
     pub children: i64,
+    /// Failed jobs under this one.
+    pub failed_below: i64,
+}
+
+/// A place in the tree of a run: what its lines came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Branch {
+    Outside,
+    Job(i64),
+    Barrier(i64),
+}
+
+impl Branch {
+    /// (job, barrier) as the SQL has them.
+    fn ids(self) -> (Option<i64>, Option<i64>) {
+        match self {
+            Branch::Outside => (None, None),
+            Branch::Job(job) => (Some(job), None),
+            Branch::Barrier(barrier) => (None, Some(barrier)),
+        }
+    }
+}
+
+/// A job on the way up from another.
+#[derive(Debug, Clone, Serialize)]
+pub struct Ancestor {
+    pub job: i64,
+    pub task: String,
+    pub event: String,
+    pub key: String,
+    pub state: String,
+    /// The barrier that told its event: id, name, key.
+    pub barrier: Option<(i64, String, String)>,
 }
 
 /// A barrier of a run.
@@ -118,6 +170,20 @@ pub struct Selector {
     pub key: Option<String>,
 }
 
+/// A run with its state, without its jobs counted.
+pub async fn run(connection: &Connection, name: &str) -> Result<RunLine, Error> {
+    let row = connection.query_opt(include_str!("../../sql/pipeline/run_of.sql"), &[&name]).await?;
+    let line = |row: tokio_postgres::Row| RunLine {
+        run_id: row.get("run_id"),
+        name: row.get("name"),
+        state: row.get("state"),
+        priority: row.get("priority"),
+        created: row.get("created"),
+        jobs: 0,
+    };
+    row.map(line).ok_or_else(|| Error::NoRun { name: name.to_owned() })
+}
+
 /// A run by its name.
 pub async fn run_id(connection: &Connection, name: &str) -> Result<i64, Error> {
     let row = connection.query_opt(include_str!("../../sql/pipeline/run_of.sql"), &[&name]).await?;
@@ -154,14 +220,31 @@ pub async fn status(connection: &Connection, run: i64) -> Result<Vec<TaskLine>, 
         lost: row.get("lost"),
         p50_s: row.get("p50"),
         p95_s: row.get("p95"),
+        mean_s: row.get("mean"),
+        cost: row.get::<_, Option<f64>>("price").map(|price| price * row.get::<_, i64>("done") as f64),
     };
     Ok(rows.iter().map(line).collect())
 }
 
-/// Children of a job, of a barrier, or (both `None`) what came from outside.
-pub async fn tree(connection: &Connection, run: i64, job: Option<i64>, barrier: Option<i64>, most: i64) -> Result<Vec<TreeLine>, Error> {
-    let rows = connection.query(include_str!("../../sql/pipeline/tree.sql"), &[&run, &job, &barrier, &most]).await?;
-    let line = |row: &tokio_postgres::Row| TreeLine {
+/// Children of a place in order, at most `most`; those after an event and its job (0: the first).
+pub async fn tree(connection: &Connection, run: i64, branch: Branch, after: (i64, i64), most: i64) -> Result<Vec<TreeLine>, Error> {
+    let (job, barrier) = branch.ids();
+    let sql = include_str!("../../sql/pipeline/tree.sql");
+    Ok(connection.query(sql, &[&run, &job, &barrier, &most, &after.0, &after.1]).await?.iter().map(tree_line).collect())
+}
+
+/// Failed jobs that are looked at for [`failures`].
+const FAILURES: i64 = 500;
+
+/// Children of a place that failed, or under which jobs failed; of the first 500 failed jobs of the run, 50 children at most.
+pub async fn failures(connection: &Connection, run: i64, branch: Branch) -> Result<Vec<TreeLine>, Error> {
+    let (job, barrier) = branch.ids();
+    let sql = include_str!("../../sql/pipeline/tree_failures.sql");
+    Ok(connection.query(sql, &[&run, &job, &barrier, &FAILURES]).await?.iter().map(tree_line).collect())
+}
+
+fn tree_line(row: &tokio_postgres::Row) -> TreeLine {
+    TreeLine {
         event_id: row.get("event_id"),
         event: row.get("event"),
         key: row.get("key"),
@@ -171,12 +254,27 @@ pub async fn tree(connection: &Connection, run: i64, job: Option<i64>, barrier: 
         attempt: row.get("attempt"),
         outcome: row.get("outcome"),
         children: row.get("children"),
+        failed_below: row.get("failed_below"),
+    }
+}
+
+/// The way from a job up to what came from outside or from a barrier, the job itself first.
+pub async fn path_of(connection: &Connection, job: i64) -> Result<Vec<Ancestor>, Error> {
+    let rows = connection.query(include_str!("../../sql/pipeline/path_of.sql"), &[&job]).await?;
+    let line = |row: &tokio_postgres::Row| Ancestor {
+        job: row.get("job_id"),
+        task: row.get("task"),
+        event: row.get("event"),
+        key: row.get("key"),
+        state: row.get("state"),
+        barrier: row.get::<_, Option<i64>>("barrier_id").map(|id| (id, row.get("barrier"), row.get("barrier_key"))),
     };
     Ok(rows.iter().map(line).collect())
 }
 
-pub async fn barriers(connection: &Connection, run: i64) -> Result<Vec<BarrierLine>, Error> {
-    let rows = connection.query(include_str!("../../sql/pipeline/barriers_of.sql"), &[&run]).await?;
+/// Barriers of a run after one of them (0: the first), at most `most`.
+pub async fn barriers(connection: &Connection, run: i64, after: i64, most: i64) -> Result<Vec<BarrierLine>, Error> {
+    let rows = connection.query(include_str!("../../sql/pipeline/barriers_of.sql"), &[&run, &after, &most]).await?;
     let line = |row: &tokio_postgres::Row| BarrierLine {
         barrier: row.get(0),
         name: row.get(1),
@@ -188,8 +286,18 @@ pub async fn barriers(connection: &Connection, run: i64) -> Result<Vec<BarrierLi
     Ok(rows.iter().map(line).collect())
 }
 
-pub async fn jobs(connection: &Connection, run: i64, state: Option<&str>, which: &Selector, most: i64) -> Result<Vec<JobLine>, Error> {
-    let rows = connection.query(include_str!("../../sql/pipeline/jobs.sql"), &[&run, &state, &which.task, &which.key, &most]).await?;
+/// Jobs that a selector means, in a state or any, at most `most` after job `after`.
+pub async fn jobs(
+    connection: &Connection,
+    run: i64,
+    state: Option<&str>,
+    which: &Selector,
+    after: i64,
+    most: i64,
+) -> Result<Vec<JobLine>, Error> {
+    let states = state.map(|state| vec![state]);
+    let ids = select_after(connection, run, states.as_deref(), which, after, most).await?;
+    let rows = connection.query(include_str!("../../sql/pipeline/jobs.sql"), &[&ids]).await?;
     let line = |row: &tokio_postgres::Row| JobLine {
         job: row.get("job_id"),
         task: row.get("task"),
@@ -208,10 +316,21 @@ pub async fn jobs(connection: &Connection, run: i64, state: Option<&str>, which:
     Ok(rows.iter().map(line).collect())
 }
 
-/// Ids of the jobs that a selector means, in the given states.
+/// Ids of all jobs that a selector means, in the given states.
 pub async fn select(connection: &Connection, run: i64, states: &[&str], which: &Selector) -> Result<Vec<i64>, Error> {
+    select_after(connection, run, Some(states), which, 0, i64::MAX).await
+}
+
+async fn select_after(
+    connection: &Connection,
+    run: i64,
+    states: Option<&[&str]>,
+    which: &Selector,
+    after: i64,
+    most: i64,
+) -> Result<Vec<i64>, Error> {
     let sql = include_str!("../../sql/pipeline/select_jobs.sql");
-    let rows = connection.query(sql, &[&run, &states, &which.task, &which.outcome, &which.key]).await?;
+    let rows = connection.query(sql, &[&run, &states, &which.task, &which.outcome, &which.key, &after, &most]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 

@@ -308,6 +308,10 @@ fn task(reader: &mut Reader<'_>, table: &DeTable<'_>, at: Range<usize>, referenc
     references.to_pools.extend(pool.clone());
     let class = reader.text(table, "class").unwrap_or_else(|| Spanned::new(at, "default".into()));
     check_name(reader, "class", &class);
+    if class.get_ref() == super::master::OPERATOR {
+        let text = format!("class {:?} is that of tokens of people who change jobs; no worker serves it", super::master::OPERATOR);
+        reader.fault(class.span(), text);
+    }
     let [cpu, mem, disk] = [("cpu", "1"), ("mem", "1G"), ("disk", "1G")].map(|(key, usual)| formula(reader, table, key, usual, &inputs));
     let spec = Spec {
         argv,

@@ -91,8 +91,7 @@ pub struct Master {
 /// A token as it was last seen.
 #[derive(Clone)]
 struct Known {
-    hash: Vec<u8>,
-    classes: Vec<String>,
+    token: queue::TokenInfo,
     at: Instant,
 }
 
@@ -100,7 +99,18 @@ struct Known {
 #[derive(Debug, Clone)]
 pub struct Bearer {
     pub token: i32,
+    pub name: String,
     classes: Vec<String>,
+}
+
+/// The class of a token whose bearer may change jobs and runs; no task is of this class.
+pub const OPERATOR: &str = "operator";
+
+impl Bearer {
+    /// May the bearer change jobs and runs?
+    pub fn is_operator(&self) -> bool {
+        self.classes.iter().any(|class| class == OPERATOR)
+    }
 }
 
 impl Master {
@@ -156,11 +166,8 @@ impl Master {
         let known = match known {
             Some(known) => known,
             None => {
-                let (hash, classes, valid) = self.queue.token(id).await?.ok_or(Error::Unauthorized)?;
-                let known = Known { hash, classes, at: Instant::now() };
-                if !valid {
-                    return Err(Error::Unauthorized);
-                }
+                let token = self.queue.token(id).await?.filter(|token| token.in_force).ok_or(Error::Unauthorized)?;
+                let known = Known { token, at: Instant::now() };
                 if let Ok(mut tokens) = self.tokens.lock() {
                     tokens.insert(id, known.clone());
                 }
@@ -168,8 +175,8 @@ impl Master {
             }
         };
         let hash = Sha256::digest(secret.as_bytes());
-        match bool::from(subtle::ConstantTimeEq::ct_eq(hash.as_slice(), known.hash.as_slice())) {
-            true => Ok(Bearer { token: id, classes: known.classes }),
+        match bool::from(subtle::ConstantTimeEq::ct_eq(hash.as_slice(), known.token.hash.as_slice())) {
+            true => Ok(Bearer { token: id, name: known.token.name, classes: known.token.classes }),
             false => Err(Error::Unauthorized),
         }
     }
@@ -371,12 +378,13 @@ impl Master {
     pub async fn log(&self, bearer: &Bearer, worker: i64, job: i64, attempt: i32, offset: u64, piece: &[u8]) -> Result<Logged, Error> {
         self.owned(bearer, worker).await?;
         self.queue.owns(worker, job, attempt).await?.ok_or(Error::Fenced)?;
-        let path = self.log_path(job, attempt);
+        let path = self.log_file(job, attempt);
         let bytes = append(&path, offset, piece).map_err(|source| crate::store::Error::Io { path, source })?;
         Ok(Logged { bytes })
     }
 
-    fn log_path(&self, job: i64, attempt: i32) -> PathBuf {
+    /// Where the log of an attempt lies; it need not be there.
+    pub fn log_file(&self, job: i64, attempt: i32) -> PathBuf {
         log_path(&self.settings.log_dir, job, attempt)
     }
 }

@@ -10,6 +10,8 @@
 //! nothing. A barrier is a set of members, never a counter, and fires once. Outputs are visible only by the rows of the
 //! committed completion; bytes in the store decide nothing. Leases run on the database's clock.
 //!
+//! People look and change things through [`admin`]; [`sheet`] is all about one job.
+//!
 //! [`provenance`] tells what led to a file, [`ro_crate`] writes that down for others.
 //!
 //! Memory of the master does not grow with jobs: it keeps the tasks of the runs that it met, and the reports under way.
@@ -21,13 +23,17 @@ pub mod formula;
 pub mod graph;
 pub mod manifest;
 pub mod master;
+pub mod options;
 pub mod protocol;
 pub mod provenance;
 pub mod queue;
 pub mod ro_crate;
 pub mod scratch;
+pub mod sheet;
 pub mod state;
 pub mod worker;
+
+pub use options::Options;
 
 use crate::{db, store};
 
@@ -44,6 +50,8 @@ pub enum Error {
     RunExists { name: String },
     #[error("there is no run {name:?}")]
     NoRun { name: String },
+    #[error("there is no job {job}")]
+    NoJob { job: i64 },
     #[error("what the database keeps of a task cannot be read: {0}")]
     Stored(serde_json::Error),
     #[error("the database gave no answer where one was certain")]

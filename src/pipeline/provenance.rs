@@ -174,14 +174,7 @@ fn step(row: &tokio_postgres::Row, inputs: Vec<File>, outputs: Vec<File>) -> Res
         emits: spec.emits,
         then: spec.then,
     };
-    let mut places: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
-    for file in &inputs {
-        places.entry(file.role.clone()).or_default().push(Path::new("in").join(&file.role).join(&file.name));
-    }
-    let fill = Fill { brickyard: "brickyard".into(), job: &job, inputs: &places };
-    let filled = |template: &String| fill.argument(template).map_err(Error::Refused);
-    let command = job.argv.iter().map(filled).collect::<Result<Vec<_>, _>>()?.concat();
-    let env = job.env.iter().map(|(name, template)| Ok((name.clone(), filled(template)?.join(" ")))).collect::<Result<_, Error>>()?;
+    let (command, env) = filled(&job)?;
     Ok(Step {
         job: job.job,
         task: job.task.clone(),
@@ -201,6 +194,22 @@ fn step(row: &tokio_postgres::Row, inputs: Vec<File>, outputs: Vec<File>) -> Res
         inputs,
         outputs,
     })
+}
+
+/// Command and environment of a job as its worker fills them in, with paths in its scratch folder.
+///
+/// # Errors
+/// When something that the templates name is not there.
+pub fn filled(job: &Job) -> Result<(Vec<String>, BTreeMap<String, String>), Error> {
+    let mut places: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for file in &job.inputs {
+        places.entry(file.role.clone()).or_default().push(Path::new("in").join(&file.role).join(&file.name));
+    }
+    let fill = Fill { brickyard: "brickyard".into(), job, inputs: &places };
+    let filled = |template: &String| fill.argument(template).map_err(Error::Refused);
+    let command = job.argv.iter().map(filled).collect::<Result<Vec<_>, _>>()?.concat();
+    let env = job.env.iter().map(|(name, template)| Ok((name.clone(), filled(template)?.join(" ")))).collect::<Result<_, Error>>()?;
+    Ok((command, env))
 }
 
 impl Provenance {

@@ -54,6 +54,11 @@ pub async fn install(connection: &mut Connection) -> Result<(), Error> {
     Ok(transaction.commit().await?)
 }
 
+/// Are there tables of the runner in this database, of this version or another?
+pub async fn is_installed(connection: &Connection) -> Result<bool, Error> {
+    Ok(installed(connection).await?.is_some())
+}
+
 async fn installed(connection: &Connection) -> Result<Option<String>, Error> {
     let there: bool = connection.query_one(include_str!("../../sql/pipeline/has_schema.sql"), &[]).await?.get(0);
     if !there {
@@ -82,6 +87,17 @@ pub struct Claimed {
     pub disk_mb: i32,
     pub event: Told,
     pub inputs: Vec<super::protocol::Input>,
+}
+
+/// A token as the books have it.
+#[derive(Debug, Clone)]
+pub struct TokenInfo {
+    pub name: String,
+    /// SHA-256 of its secret.
+    pub hash: Vec<u8>,
+    pub classes: Vec<String>,
+    /// Neither revoked nor expired.
+    pub in_force: bool,
 }
 
 /// What a claimant has free.
@@ -148,6 +164,11 @@ impl Queue {
         let session = self.pool.get().await.map_err(|error| Error::Pool(error.to_string()))?;
         let statement = session.prepared(sql).await?;
         session.execute(&statement, params).await.map_err(|error| Error::Db(db::Error::from(error).in_sql(sql)))
+    }
+
+    /// One of the sessions, for questions; the others wait for it to come back.
+    pub async fn borrow(&self) -> Result<bb8::PooledConnection<'_, crate::db::pool::Sessions>, Error> {
+        self.pool.get().await.map_err(|error| Error::Pool(error.to_string()))
     }
 
     /// A session of its own for listening and administration.
@@ -314,10 +335,10 @@ impl Queue {
         self.execute(include_str!("../../sql/pipeline/leave.sql"), &[&worker]).await.map(drop)
     }
 
-    /// (hash of the secret, classes, in force) of a token.
-    pub async fn token(&self, token: i32) -> Result<Option<(Vec<u8>, Vec<String>, bool)>, Error> {
+    pub async fn token(&self, token: i32) -> Result<Option<TokenInfo>, Error> {
         let rows = self.rows(include_str!("../../sql/pipeline/token_of.sql"), &[&token]).await?;
-        Ok(rows.first().map(|row| (row.get(0), row.get(1), row.get(2))))
+        let info = |row: &tokio_postgres::Row| TokenInfo { hash: row.get(0), classes: row.get(1), in_force: row.get(2), name: row.get(3) };
+        Ok(rows.first().map(info))
     }
 
     pub async fn is_worker_of(&self, worker: i64, token: i32) -> Result<bool, Error> {

@@ -25,6 +25,9 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// Nothing from elsewhere, nothing that runs; a page that needs more says so itself.
 const CONTENT_POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+/// Marks answers that other sites' pages may not read: they get no CORS header.
+pub const OWN_PAGES: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin"));
 /// Software, its version, and the role of this server (IVOA note on software identification).
 const SERVER: &str = concat!("brickyard/", env!("CARGO_PKG_VERSION"));
 
@@ -67,8 +70,6 @@ fn dress(headers: &mut HeaderMap, id: &str, preflight: bool) {
     let fixed = [
         (header::SERVER, SERVER),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
         (
             header::ACCESS_CONTROL_EXPOSE_HEADERS,
             "Location, Content-Disposition, Content-Range, ETag, Retry-After, X-Error-Code, X-Request-Id",
@@ -77,6 +78,10 @@ fn dress(headers: &mut HeaderMap, id: &str, preflight: bool) {
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    if headers.get(&OWN_PAGES.0) != Some(&OWN_PAGES.1) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    }
+    headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(CONTENT_POLICY));
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(REQUEST_ID, id);

@@ -53,12 +53,17 @@ pub async fn page(State(app): State<App>) -> Html<String> {
     document("brickyard", &body)
 }
 
-/// A page of this site.
+/// A page of this site; the title is HTML already.
 pub fn document(title: &str, body: &str) -> Html<String> {
-    Html(format!(
+    Html(dressed(title, "", body, ""))
+}
+
+/// A page with more in its head, and something after its main part.
+pub fn dressed(title: &str, head: &str, body: &str, after: &str) -> String {
+    format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <title>{title}</title><style>{STYLE}</style></head>\n<body><main>\n{body}</main></body></html>\n"
-    ))
+         <title>{title}</title><style>{STYLE}</style>{head}</head>\n<body><main>\n{body}</main>{after}</body></html>\n"
+    )
 }
 
 fn name_of(catalog: &crate::schema::Catalog) -> &str {
@@ -82,7 +87,7 @@ fn row(app: &App, relation: &Relation) -> String {
 }
 
 /// `1,234,567`.
-fn grouped(number: u64) -> String {
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
     groups.join(",")
@@ -120,7 +125,11 @@ fn endpoints(app: &App) -> String {
         Some(_) => IMAGES.iter().map(row).collect(),
         None => String::new(),
     };
-    format!("<h2>Endpoints</h2>\n<table>{}{cone}{images}</table>\n", rows.iter().map(row).collect::<String>())
+    let pipeline = match app.pipeline {
+        Some(_) => row(&("/pipeline", "Pipeline", "runs of the stage runner, for this team")),
+        None => String::new(),
+    };
+    format!("<h2>Endpoints</h2>\n<table>{}{cone}{images}{pipeline}</table>\n", rows.iter().map(row).collect::<String>())
 }
 
 /// Lines to copy, with a table that is there.

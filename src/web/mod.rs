@@ -44,6 +44,8 @@ pub struct Inner {
     pub jobs: Arc<tap::jobs::Jobs>,
     /// Images.
     pub archive: Arc<Archive>,
+    /// The stage runner, where it is served.
+    pub pipeline: Option<Arc<pipeline::Site>>,
     /// Queries under way, by client.
     pub clients: clients::Clients,
     /// `http://127.0.0.1:8080`, without a slash at the end: how clients reach the service.
@@ -52,10 +54,16 @@ pub struct Inner {
 
 impl App {
     /// The base URL is that of the place of `tap`.
-    pub fn new(options: Options, tap: Arc<tap::Service>, jobs: Arc<tap::jobs::Jobs>, archive: Arc<Archive>) -> App {
+    pub fn new(
+        options: Options,
+        tap: Arc<tap::Service>,
+        jobs: Arc<tap::jobs::Jobs>,
+        archive: Arc<Archive>,
+        pipeline: Option<Arc<pipeline::Site>>,
+    ) -> App {
         let base_url = tap.place.base_url.clone();
         let clients = clients::Clients::new(tap.options.queries_per_client);
-        App(Arc::new(Inner { options, tap, jobs, archive, clients, base_url }))
+        App(Arc::new(Inner { options, tap, jobs, archive, pipeline, clients, base_url }))
     }
 
     /// The URL of a path of this service, as clients reach it.

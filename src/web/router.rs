@@ -1,7 +1,7 @@
 //! The whole site on one page.
 
 use super::images::{cutout, datalink, hips, page, sia1, sia2, soda};
-use super::{App, access, front, registry, scs, sync, uws};
+use super::{App, access, front, pipeline, registry, scs, sync, uws};
 use axum::Router;
 use axum::routing::get;
 
@@ -44,6 +44,8 @@ pub fn router(app: App) -> Router {
         .route("/moc/{table}", get(registry::moc))
         // asynchronous queries
         .merge(uws::routes())
+        // the stage runner: workers and pages
+        .merge(app.pipeline.clone().map(pipeline::router).unwrap_or_default())
         // for operators
         .route("/metrics", get(access::metrics))
         .fallback(front::nowhere)

@@ -1,16 +1,18 @@
-//! The stage runner over HTTP: what workers ask of their master. One handler for each route; everything is decided below.
+//! What workers ask of their master. One handler for each route; everything is decided below.
 //!
 //! Bodies are JSON, strict and bounded ([`protocol`]); the token comes as `Authorization: Bearer`. No GET changes anything. Every
 //! report may be repeated. Answers: 200; 400 not understood; 401 no valid token; 404 no such attempt; 409 fenced (drop this job, go
 //! on); 413 too large; 503 the database or the store does not answer (try again).
 
+use super::Site;
 use crate::pipeline::master::{Bearer, Master};
 use crate::pipeline::protocol::{self, Answer, Bounded, Claim, Complete, Fail, Heartbeat, Refusal, Register, Stage, Urls};
 use crate::pipeline::{Error, state::Verdict};
 use crate::store::{self, Access};
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Query};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
@@ -20,11 +22,10 @@ use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::time::Duration;
 
-type Shared = State<Arc<Master>>;
 type Answered = Result<Response, Refused>;
 
 /// The routes of workers; paths begin with `/v1`.
-pub fn router(master: Arc<Master>) -> Router {
+pub fn routes() -> Router<Arc<Site>> {
     Router::new()
         .route("/v1/register", post(register))
         .route("/v1/claim", post(claim))
@@ -36,11 +37,23 @@ pub fn router(master: Arc<Master>) -> Router {
         .route("/v1/jobs/{job}/{attempt}/log", post(log))
         .layer(DefaultBodyLimit::max(protocol::BODY_BYTES))
         .route("/v1/bytes/{*key}", get(read_bytes).put(write_bytes).layer(DefaultBodyLimit::disable()))
-        .with_state(master)
+}
+
+/// The master, as soon as there is one.
+struct Ready(Arc<Master>);
+
+impl FromRequestParts<Arc<Site>> for Ready {
+    type Rejection = Refused;
+    async fn from_request_parts(_: &mut Parts, site: &Arc<Site>) -> Result<Ready, Refused> {
+        match site.master().await? {
+            Some(master) => Ok(Ready(master)),
+            None => Err(Refused(StatusCode::SERVICE_UNAVAILABLE, "there is no pipeline yet: try again".into())),
+        }
+    }
 }
 
 /// A refusal with its status.
-struct Refused(StatusCode, String);
+pub struct Refused(StatusCode, String);
 
 impl From<Error> for Refused {
     fn from(error: Error) -> Refused {
@@ -50,7 +63,7 @@ impl From<Error> for Refused {
             Error::Refused(_) | Error::Store(store::Error::Key { .. }) => StatusCode::BAD_REQUEST,
             Error::Store(error) => of_store(error),
             Error::Db(_) | Error::Pool(_) | Error::NoAnswer => StatusCode::SERVICE_UNAVAILABLE,
-            Error::RunExists { .. } | Error::NoRun { .. } | Error::Stored(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Error::RunExists { .. } | Error::NoRun { .. } | Error::NoJob { .. } | Error::Stored(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         // what the database or the disk say is for our log, not for the net
         let text = match status {
@@ -101,7 +114,7 @@ fn answer(verdict: Verdict) -> Answered {
     }
 }
 
-async fn register(State(master): Shared, headers: HeaderMap, body: Bytes) -> Answered {
+async fn register(Ready(master): Ready, headers: HeaderMap, body: Bytes) -> Answered {
     let bearer = bearer(&master, &headers).await?;
     let request: Register = decode(&body)?;
     Ok(Json(master.register(&bearer, &request).await?).into_response())
@@ -114,37 +127,37 @@ struct Wait {
     wait: u64,
 }
 
-async fn claim(State(master): Shared, Query(wait): Query<Wait>, headers: HeaderMap, body: Bytes) -> Answered {
+async fn claim(Ready(master): Ready, Query(wait): Query<Wait>, headers: HeaderMap, body: Bytes) -> Answered {
     let bearer = bearer(&master, &headers).await?;
     let request: Claim = decode(&body)?;
     Ok(Json(master.claim(&bearer, &request, Duration::from_secs(wait.wait)).await?).into_response())
 }
 
-async fn heartbeat(State(master): Shared, headers: HeaderMap, body: Bytes) -> Answered {
+async fn heartbeat(Ready(master): Ready, headers: HeaderMap, body: Bytes) -> Answered {
     let bearer = bearer(&master, &headers).await?;
     let request: Heartbeat = decode(&body)?;
     Ok(Json(master.heartbeat(&bearer, &request).await?).into_response())
 }
 
-async fn complete(State(master): Shared, Path((job, attempt)): Path<(i64, i32)>, headers: HeaderMap, body: Bytes) -> Answered {
+async fn complete(Ready(master): Ready, Path((job, attempt)): Path<(i64, i32)>, headers: HeaderMap, body: Bytes) -> Answered {
     let bearer = bearer(&master, &headers).await?;
     let request: Complete = decode(&body)?;
     answer(master.complete(&bearer, job, attempt, request).await?)
 }
 
-async fn fail(State(master): Shared, Path((job, attempt)): Path<(i64, i32)>, headers: HeaderMap, body: Bytes) -> Answered {
+async fn fail(Ready(master): Ready, Path((job, attempt)): Path<(i64, i32)>, headers: HeaderMap, body: Bytes) -> Answered {
     let bearer = bearer(&master, &headers).await?;
     let request: Fail = decode(&body)?;
     answer(master.fail(&bearer, job, attempt, &request).await?)
 }
 
-async fn stage(State(master): Shared, Path((job, attempt)): Path<(i64, i32)>, headers: HeaderMap, body: Bytes) -> Answered {
+async fn stage(Ready(master): Ready, Path((job, attempt)): Path<(i64, i32)>, headers: HeaderMap, body: Bytes) -> Answered {
     let bearer = bearer(&master, &headers).await?;
     let request: Stage = decode(&body)?;
     answer(master.stage(&bearer, job, attempt, &request).await?)
 }
 
-async fn urls(State(master): Shared, Path((job, attempt)): Path<(i64, i32)>, headers: HeaderMap, body: Bytes) -> Answered {
+async fn urls(Ready(master): Ready, Path((job, attempt)): Path<(i64, i32)>, headers: HeaderMap, body: Bytes) -> Answered {
     let bearer = bearer(&master, &headers).await?;
     let request: Urls = decode(&body)?;
     Ok(Json(master.urls(&bearer, job, attempt, &request).await?).into_response())
@@ -159,7 +172,7 @@ struct Piece {
 
 /// The body is the piece itself.
 async fn log(
-    State(master): Shared,
+    Ready(master): Ready,
     Path((job, attempt)): Path<(i64, i32)>,
     Query(piece): Query<Piece>,
     headers: HeaderMap,
@@ -180,14 +193,14 @@ struct Signature {
 }
 
 /// Bytes of a local store; the signature in the URL is the permission.
-async fn read_bytes(State(master): Shared, Path(key): Path<String>, Query(signed): Query<Signature>) -> Answered {
+async fn read_bytes(Ready(master): Ready, Path(key): Path<String>, Query(signed): Query<Signature>) -> Answered {
     master.check_url(Access::Get, &key, signed.until, &signed.signature)?;
     let (size, bytes) = master.store.get(&key).await.map_err(Error::from)?;
     let headers = [(header::CONTENT_TYPE, "application/octet-stream".to_owned()), (header::CONTENT_LENGTH, size.to_string())];
     Ok((headers, Body::from_stream(bytes)).into_response())
 }
 
-async fn write_bytes(State(master): Shared, Path(key): Path<String>, Query(signed): Query<Signature>, body: Body) -> Answered {
+async fn write_bytes(Ready(master): Ready, Path(key): Path<String>, Query(signed): Query<Signature>, body: Body) -> Answered {
     master.check_url(Access::Put, &key, signed.until, &signed.signature)?;
     let named = key.clone();
     let bytes = body.into_data_stream().map_err(move |error| store::Error::Cut { key: named.clone(), why: error.to_string() });
