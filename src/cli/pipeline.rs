@@ -594,7 +594,7 @@ pub(super) async fn status(config: &Config, run: Option<&str>, json: bool) -> an
         return print_json(&lines);
     }
     let seconds = |s: Option<f64>| s.map_or(String::new(), |s| format!("{s:.1}"));
-    let left = admin::left_s(&lines).filter(|s| *s > 0.0);
+    let left = admin::left(&lines);
     let rows = lines.into_iter().map(|l| {
         let counts = [l.jobs, l.ready + l.retry_wait, l.running, l.done, l.failed, l.blocked, l.cancelled, l.skipped, l.lost];
         let name = if l.held { format!("{} (held)", l.task) } else { l.task };
@@ -604,7 +604,8 @@ pub(super) async fn status(config: &Config, run: Option<&str>, json: bool) -> an
         ["task", "jobs", "ready", "running", "done", "failed", "blocked", "cancelled", "skipped", "lost/h", "p50 s", "p95 s", "cost"];
     table(&head, rows.collect());
     if let Some(left) = left {
-        println!("about {left:.0} s left for the jobs that are there");
+        let word = if left.at_least { "at least" } else { "about" };
+        println!("{word} {:.0} s left for the jobs that are there", left.seconds);
     }
     Ok(())
 }

@@ -38,12 +38,21 @@ impl TaskLine {
     }
 }
 
-/// Seconds until the jobs that are there have ended, if as many run side by side as do now; `None` when none runs, or a task with jobs
-/// left has not had one done.
-pub fn left_s(lines: &[TaskLine]) -> Option<f64> {
+/// About how long the jobs that are there will take.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Left {
+    pub seconds: f64,
+    /// A task with jobs left has not had one done: it takes longer.
+    pub at_least: bool,
+}
+
+/// The time that is left, if as many jobs run side by side as do now; `None` when none runs or nothing is known.
+pub fn left(lines: &[TaskLine]) -> Option<Left> {
     let running: i64 = lines.iter().map(|line| line.running).sum();
-    let work = lines.iter().filter(|line| line.left() > 0).map(|line| Some(line.left() as f64 * line.mean_s?)).sum::<Option<f64>>()?;
-    (running > 0).then(|| work / running as f64)
+    let waiting: Vec<&TaskLine> = lines.iter().filter(|line| line.left() > 0).collect();
+    let work: f64 = waiting.iter().filter_map(|line| Some(line.left() as f64 * line.mean_s?)).sum();
+    let at_least = waiting.iter().any(|line| line.mean_s.is_none());
+    (running > 0 && work > 0.0).then(|| Left { seconds: work / running as f64, at_least })
 }
 
 /// A run in the list of runs.

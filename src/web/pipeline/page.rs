@@ -45,7 +45,11 @@ impl Page {
     }
 
     fn framed(title: &str, script: &str, body: String) -> Page {
-        let live = if script.is_empty() { "" } else { "<p class=\"lead\" id=\"live\" role=\"status\" style=\"text-align:center\"></p>" };
+        let live = if script.is_empty() {
+            ""
+        } else {
+            "<p class=\"lead\" id=\"live\" role=\"status\" style=\"text-align:center;max-width:none\"></p>"
+        };
         Page(front::dressed(&escape(title), &format!("<style>{STYLE}</style>{script}"), &body, live))
     }
 }

@@ -41,7 +41,7 @@ pub async fn page(
     let failures = match failed.is_empty() {
         true => String::new(),
         false => format!(
-            "<h2>Failed</h2>\n{}<p>{} · {}</p>\n",
+            "<h2>Failed</h2>\n{}<p class=\"acts\">{} {}</p>\n",
             search::table(&site, &failed),
             link(&site, &format!("{home}/jobs?state=failed"), "all failed jobs"),
             button(&site, operator, "retry all failed", &home, &[("verb", "retry"), ("run", &run.name)]),
@@ -72,8 +72,9 @@ fn summary(lines: &[TaskLine]) -> String {
     if failed > 0 {
         told += &format!(", <b class=\"s-failed\">{failed} failed</b>");
     }
-    if let Some(seconds) = admin::left_s(lines).filter(|_| left > 0) {
-        told += &format!("; about {} left for the jobs that are there", duration(seconds));
+    if let Some(time) = admin::left(lines) {
+        let word = if time.at_least { "at least" } else { "about" };
+        told += &format!("; {word} {} left for the jobs that are there", duration(time.seconds));
     }
     let costs: Vec<f64> = lines.iter().filter_map(|line| line.cost).collect();
     if !costs.is_empty() {
