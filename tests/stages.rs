@@ -292,6 +292,157 @@ fn real_and_simulated_exposures_do_not_go_together_and_missing_programs_are_name
     fails(&missing, &["mask is not found in /nowhere", "which its author distributes"]);
 }
 
+/// The field 10 of a survey, prepared and measured in a folder.
+fn measured(dir: &Path, out: &Path) {
+    survey(dir, brickyard::simulate::Dolphot::None);
+    let brick = dir.join("brick15");
+    let target = ["--target", "12056_M31-B15-F10"];
+    let of_field = |path: &PathBuf| path.file_name().unwrap().to_string_lossy()[4..6] == *"10";
+    let mut files = ending(&brick.join("raw"), "_flt.fits");
+    files.retain(of_field);
+    files.extend(ending(&brick, "F10_F475W_drz.hdr"));
+    let tagged = scratch();
+    works(&stage(tagged.path(), "tag", &files, &target));
+    works(&stage(out, "prepare", &ending(tagged.path(), ""), &[target[0], target[1], "--dolphot", "simulated"]));
+    let place = ["--target", target[1], "--brick", "15", "--field", "10", "--dolphot", "simulated"];
+    works(&stage(out, "photometry", &ending(out, ""), &place));
+}
+
+fn ast_merge(dir: &Path, files: &[PathBuf]) -> Output {
+    let cuts: Vec<&str> = CUTS.iter().flat_map(|cut| ["--cut", cut]).collect();
+    stage(dir, "ast-merge", files, &[&cuts[..], &["--asts-out=asts.fits", "--completeness-out=completeness.fits"]].concat())
+}
+
+#[test]
+fn artificial_stars_are_drawn_tested_in_lists_and_merged_to_what_astropy_counts() {
+    let (dir, out) = (scratch(), scratch());
+    measured(dir.path(), out.path());
+    let inputs = ending(out.path(), "");
+    let list = |to: &Path, stars: &str, each: &str, more: &[&str]| {
+        let args = [&["--target", "12056_M31-B15-F10", "--stars", stars, "--list", each], more].concat();
+        works(&stage(to, "ast-list", &inputs, &args));
+        ending(to, ".list")
+    };
+    let place = ["--brick", "15", "--field", "10", "--dolphot", "simulated"];
+    let mut tables = Vec::new();
+    // cut into lists or not: the same stars, and the same tests of them
+    for each in ["100", "600"] {
+        let to = scratch();
+        let lists = list(to.path(), "600", each, &[]);
+        assert_eq!(lists.len(), 600 / each.parse::<usize>().unwrap());
+        let told = std::fs::read_to_string(to.path().join("events.ndjson")).unwrap();
+        let events: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(events.len(), lists.len());
+        assert_eq!(events[0]["payload"]["files"][0], lists[0].file_name().unwrap().to_str().unwrap());
+        for list in &lists {
+            works(&stage(to.path(), "ast-run", &[&inputs[..], std::slice::from_ref(list)].concat(), &place));
+        }
+        let mut files = ending(to.path(), ".fake");
+        files.reverse();
+        let merged = ast_merge(to.path(), &[&files[..], &inputs[..]].concat());
+        works(&merged);
+        assert!(String::from_utf8_lossy(&merged.stdout).starts_with("600 artificial stars, "));
+        tables.push(["asts.fits", "completeness.fits"].map(|name| std::fs::read(to.path().join(name)).unwrap()));
+        if each == "100" {
+            ast_tables_are_right(to.path(), &inputs);
+        }
+    }
+    assert!(tables[0] == tables[1], "the same bytes however the stars are cut into lists");
+    let other = scratch();
+    let drawn = |more: &[&str]| std::fs::read(&list(other.path(), "50", "50", more)[0]).unwrap();
+    assert!(drawn(&[]) == drawn(&["--seed", "1"]) && drawn(&[]) != drawn(&["--seed", "2"]));
+    let none = scratch();
+    assert!(list(none.path(), "0", "100", &[]).is_empty());
+    assert_eq!(std::fs::read_to_string(none.path().join("events.ndjson")).unwrap(), "");
+    works(&ast_merge(none.path(), &inputs));
+    assert!(!none.path().join("asts.fits").exists());
+}
+
+/// Against numpy: what was put in, what the cuts keep, completeness, bias and scatter.
+fn ast_tables_are_right(dir: &Path, inputs: &[PathBuf]) {
+    let Some(python) = harness::python() else { return };
+    let code = r#"
+import sys, glob, numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS
+dir, header = sys.argv[1:]
+for name in ('asts', 'completeness'):
+    with fits.open(f'{dir}/{name}.fits') as f: f.verify('exception')
+a, c = fits.getdata(f'{dir}/asts.fits', 1), fits.getdata(f'{dir}/completeness.fits', 1)
+cards = fits.getheader(f'{dir}/completeness.fits', 1)
+rows = np.concatenate([np.loadtxt(p, ndmin=2) for p in sorted(glob.glob(f'{dir}/*.fake'))])
+stars = np.concatenate([np.loadtxt(p, ndmin=2) for p in sorted(glob.glob(f'{dir}/*.list'))])
+assert len(a) == len(rows) == len(stars) == 600
+images = (rows.shape[1] - 4 - 11 - 6 * 13) // (2 + 13)
+assert images == 31
+assert (rows[:, 2:4] == stars[:, 2:4]).all()
+ra, dec = WCS(fits.Header.fromtextfile(header)).all_pix2world(stars[:, 2], stars[:, 3], 0)
+assert np.abs(ra - a['ra']).max() < 1e-10 and np.abs(dec - a['dec']).max() < 1e-10
+cuts = {'f275w': (.15, 1.3), 'f336w': (.15, 1.3), 'f475w': (.2, 2.25), 'f814w': (.2, 2.25), 'f110w': (.15, 2.25), 'f160w': (.15, 2.25)}
+first, found, falls = 4 + 2 * images + 11, np.zeros(600, bool), 0
+for n, f in enumerate(['f475w', 'f814w', 'f275w', 'f336w', 'f110w', 'f160w']):
+    b = rows[:, first + 13 * n: first + 13 * n + 13]
+    put = stars[:, 4 + n]
+    assert (a[f + '_in'] == put.astype('f4')).all(), f
+    assert (a[f + '_vega'] == b[:, 4].astype('f4')).all() and (a[f + '_flag'] == b[:, 12]).all(), f
+    known = b[:, 4] < 99
+    found |= known
+    good = known & (b[:, 8] >= 4) & (b[:, 9] ** 2 < cuts[f][0]) & (b[:, 11] < cuts[f][1])
+    assert (a[f + '_gst'] == good).all(), f
+    recovered = good & (np.abs(b[:, 4].astype('f4').astype('f8') - put) <= .75)
+    mine = c[c['filter'] == f.upper()]
+    assert mine['stars'].sum() == 600
+    for r in mine:
+        inside = (put >= r['mag_from']) & (put < r['mag_to'])
+        assert inside.sum() == r['stars'] and (inside & recovered).sum() == r['recovered'], (f, r)
+        assert abs(r['completeness'] - r['recovered'] / r['stars']) < 1e-6
+        if r['recovered'] >= 5:
+            assert abs(r['bias'] - np.median((b[:, 4] - put)[inside & recovered])) < 0.12, (f, r)
+            assert r['scatter'] > 0
+    # bright stars are found, faint ones are not
+    big = mine[mine['stars'] >= 5]
+    assert big['completeness'][0] > 0.5 and big['completeness'][-1] < 0.35, (f, big['completeness'])
+    key = 'M50_' + f[1:].upper()
+    if key in cards:
+        falls += 1
+        assert mine['mag_from'].min() < cards[key] < mine['mag_to'].max()
+assert falls >= 5, falls
+assert (a['found'] == found).all() and 0 < found.sum() < 600
+"#;
+    let header = inputs.iter().find(|path| path.to_string_lossy().ends_with("_F475W_drz.hdr")).expect("a reference");
+    let output = Command::new(python).args(["-c", code]).arg(dir).arg(header).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// What is said to DOLPHOT, and when its tests are a success; the program here only repeats.
+#[test]
+fn dolphot_is_told_of_artificial_stars_and_half_of_its_tests_are_no_success() {
+    let (dir, out) = (scratch(), scratch());
+    measured(dir.path(), out.path());
+    let inputs = ending(out.path(), "");
+    works(&stage(out.path(), "ast-list", &inputs, &["--target", "12056_M31-B15-F10", "--stars", "7", "--list", "7"]));
+    let files = [&inputs[..], &ending(out.path(), ".list")[..]].concat();
+    let programs = scratch();
+    let program = programs.path().join("dolphot");
+    let with = |lines: &str| {
+        let text = format!("#!/bin/sh\nset -e\ntest -s \"$1\"\nlist=$(sed -n 's/^FakeStars = //p' \"${{2#-p}}\")\n{lines}\n");
+        std::fs::write(&program, text).unwrap();
+        std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let to = scratch();
+        let place = ["--brick", "15", "--field", "10", "--dolphot", programs.path().to_str().unwrap()];
+        let ended = stage(to.path(), "ast-run", &files, &place);
+        (ended, ending(to.path(), ".ast00001.fake"))
+    };
+    let (ended, made) = with("cp \"$list\" \"$1.fake\"");
+    works(&ended);
+    assert_eq!(made.len(), 1);
+    let (ended, made) = with("head -n 3 \"$list\" > \"$1.fake\"");
+    fails(&ended, &["DOLPHOT tested 3 of its 7 stars"]);
+    assert!(made.is_empty());
+    let (ended, _) = with("echo no memory; exit 255");
+    fails(&ended, &["dolphot 12056_M31-B15-F10.phot -p12056_M31-B15-F10.ast00001.list.param", "no memory"]);
+}
+
 /// Rows of a table in one word each way.
 async fn digest(connection: &Connection, table: &str, condition: &str) -> (i64, String) {
     let sql = format!("select count(*), coalesce(md5(string_agg(t::text, E'\\n' order by t::text)), '') from {table} t where {condition}");
@@ -410,7 +561,7 @@ fn the_graph_runs_from_exposures_to_the_rows_of_the_truth() {
 
     let (found, url) = rt.block_on(server().database("stages_run"));
     let site = Site::new(&url);
-    site.say(&["run", "create", "m31", "phat", "--set", "dolphot=simulated"]);
+    site.say(&["run", "create", "m31", "phat", "--set", "dolphot=simulated", "--set", "asts=60", "--set", "ast_list=20"]);
     let raw = ending(&brick.join("raw"), "_flt.fits").into_iter().chain(ending(&brick, "_drz.hdr"));
     let files: Vec<String> = raw.map(|path| format!("raw={}", path.display())).collect();
     let args: Vec<&str> = ["fire", "m31", "exposures", "--key", "night1"]
@@ -430,7 +581,9 @@ fn the_graph_runs_from_exposures_to_the_rows_of_the_truth() {
         lines.iter().all(|line| number(line, "jobs") > 0 && number(line, "jobs") == number(line, "done"))
     });
     let jobs = |task: &str| status().iter().find(|line| line["task"] == task).map(|line| number(line, "jobs"));
-    assert_eq!(["sort", "catalogue", "merge", "diagrams"].map(jobs), [1, 2, 1, 3].map(Some));
+    assert_eq!(["sort", "catalogue", "merge", "diagrams", "ast_run", "ast_merge"].map(jobs), [1, 2, 1, 3, 6, 2].map(Some));
+    let tables = "select count(*) from pipeline.artifact where role in ('asts', 'completeness') and bytes > 2880";
+    assert_eq!(rt.block_on(found.query_one(tables, &[])).unwrap().get::<_, i64>(0), 4);
     rt.block_on(async {
         let kept = "(inside_ir = 1 and inside_chipgap = 0) or inside_other_chipgap = 1";
         let stars = digest(&found, "phat_v2.phot_mod", "true").await;

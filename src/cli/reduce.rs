@@ -23,6 +23,8 @@ const RUN: &str = "m31";
 const BRICK: u8 = 15;
 const FIELDS: [u8; 2] = [10, 11];
 const OBJECTS: u64 = 600;
+/// Artificial stars of each field.
+const ASTS: &str = "200";
 /// Nobody waits longer for a demo.
 const PATIENCE: Duration = Duration::from_secs(900);
 
@@ -66,7 +68,8 @@ async fn show(config: &Config) -> anyhow::Result<()> {
 
 async fn create(connection: &mut Connection) -> anyhow::Result<i64> {
     let manifest = Manifest::parse("loaders/phat_v2/pipeline/phat.toml", stage::PHAT)?;
-    let params = manifest.with(&[("dolphot".into(), "simulated".into())]).map_err(anyhow::Error::msg)?;
+    let set = [("dolphot", "simulated"), ("asts", ASTS), ("ast_list", "50")].map(|(name, value)| (name.into(), value.into()));
+    let params = manifest.with(&set).map_err(anyhow::Error::msg)?;
     Ok(queue::create_run(connection, RUN, &manifest, &params, 0).await?)
 }
 

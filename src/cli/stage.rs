@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::db::usage;
 use crate::stage::stars::Cut;
-use crate::stage::{self, Dolphot, catalogue, diagrams, merge, photometry, prepare, sort, tag};
+use crate::stage::{self, Dolphot, ast_list, ast_merge, ast_run, catalogue, diagrams, merge, photometry, prepare, sort, tag};
 use anyhow::Context;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -104,6 +104,51 @@ enum Stage {
         json: bool,
         #[command(flatten)]
         threads: Threads,
+    },
+    /// Artificial-star tests: draw the stars of a field, cut into lists; an event a list in events.ndjson
+    AstList {
+        /// DOLPHOT's text, .phot; what stands beside it may be named too
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        #[arg(long, value_name = "NAME")]
+        target: String,
+        /// Stars in all; 0 for no tests
+        #[arg(long, value_name = "N")]
+        stars: usize,
+        /// Stars of a list
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        list: usize,
+        /// Another number draws other stars
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        seed: u64,
+    },
+    /// Artificial-star tests: DOLPHOT on the stack with the stars of one list in it, to .fake
+    AstRun {
+        /// The list, what `prepare` made, and what `photometry` measured
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        #[arg(long, value_name = "N")]
+        brick: u8,
+        #[arg(long, value_name = "N")]
+        field: u8,
+        #[command(flatten)]
+        dolphot: DolphotArg,
+    },
+    /// Artificial-star tests: .fake files to one table, and to the table of completeness by filter and magnitude
+    AstMerge {
+        /// DOLPHOT's .fake files, and the photometry with what stands beside it
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        #[arg(long, value_name = "FILE")]
+        asts_out: PathBuf,
+        #[arg(long, value_name = "FILE")]
+        completeness_out: PathBuf,
+        /// The cuts of a filter: sharpness squared and crowding of good stars
+        #[arg(long = "cut", value_name = "FILTER=SHARP2,CROWD", required = true)]
+        cuts: Vec<Cut>,
+        /// The least signal to noise of a star
+        #[arg(long, value_name = "RATIO", default_value_t = 4.0)]
+        snr: f64,
     },
     /// A _st.fits as colour-magnitude diagrams and a map of its stars, PNG
     Diagrams {
@@ -208,6 +253,28 @@ fn act(stage: Stage, dir: PathBuf) -> anyhow::Result<String> {
                 return Ok(told.to_string());
             }
             format!("{} objects, {} stars, of {:.1} MB of text", report.objects, report.stars, report.text_bytes as f64 / 1e6)
+        }
+        Stage::AstList { files, target, stars, list, seed } => {
+            let options = ast_list::Options { phot: one_text(&files)?, target, stars, list, seed, dir };
+            format!("{} lists of artificial stars", ast_list::run(&options)?)
+        }
+        Stage::AstRun { files, brick, field, dolphot } => {
+            let options = ast_run::Options { files, brick, field, dolphot: dolphot.find(), dir };
+            format!("{} artificial stars", ast_run::run_stage(&options)?)
+        }
+        Stage::AstMerge { files, asts_out, completeness_out, cuts, snr } => {
+            let options = ast_merge::Options { files, asts_out, completeness_out, cuts, snr_min: snr };
+            match ast_merge::run(&options)? {
+                Some(report) => {
+                    let half = report.half.iter().map(|(filter, half)| match half {
+                        Some(mag) => format!("{filter} half complete at {mag:.2}"),
+                        None => format!("{filter} nowhere half complete within the tests"),
+                    });
+                    let found = format!("{} artificial stars, {} found", report.stars, report.found);
+                    [found].into_iter().chain(half).collect::<Vec<_>>().join("\n")
+                }
+                None => "no tests".to_owned(),
+            }
         }
         Stage::Diagrams { file, pairs } => {
             let report = diagrams::run(&diagrams::Options { st: file, pairs, dir })?;

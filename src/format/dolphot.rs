@@ -162,6 +162,11 @@ impl Guide {
         (self.places, self.layout) = (places, Layout::new(arranged, offset));
     }
 
+    /// Right ascension and declination of DOLPHOT's x and y.
+    pub fn sky_deg(&self, x: f64, y: f64) -> [f64; 2] {
+        self.wcs.pixel_to_sky(x + 1.0, y + 1.0).into()
+    }
+
     /// Appends the row of a line, which ends with its line feed.
     pub fn parse_line(&self, line: &[u8], buffer: &mut Vec<u8>) -> Result<(), String> {
         let start = buffer.len();
@@ -199,6 +204,17 @@ impl Guide {
         put(self.ra_offset + 8, &dec.to_be_bytes());
         Ok(())
     }
+}
+
+/// The first numbers of a line, and what stands after them: in `.fake` files the input of an artificial star stands before its photometry.
+pub fn first_numbers(line: &[u8], count: usize) -> Result<(Vec<f64>, &[u8]), String> {
+    let mut at = 0;
+    let number = |i: usize| {
+        let found = decimal::scan(line, &mut at).and_then(|word| word.to_f64());
+        found.ok_or_else(|| format!("number {}: wanted {count} numbers before the photometry", i + 1))
+    };
+    let numbers = (0..count).map(number).collect::<Result<_, _>>()?;
+    Ok((numbers, &line[at..]))
 }
 
 /// Reads DOLPHOT text into raw big-endian rows.

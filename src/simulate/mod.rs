@@ -47,6 +47,7 @@
 //! No card is longer than 8 characters up to block 999. There is no `EXTNAME`, as in the original files. `MAJAX`, `OBJTYPE`
 //! and `FLAGn` are `I`, `RA_J2000` and `DEC_J2000` are `D`, all others `E`.
 
+mod artificial;
 mod cepheid;
 mod dolphot;
 mod exposures;
@@ -59,6 +60,7 @@ mod photometry;
 mod population;
 mod raw;
 
+pub use artificial::{Artificial, artificial};
 pub use exposures::Overlaps;
 pub use footprint::{Inside, Survey};
 pub use raw::{Recipe, photometry};

@@ -80,6 +80,7 @@ pub fn stream(seed: u64, field: &Field, purpose: u64) -> ChaCha8Rng {
 
 const PURPOSE_STARS: u64 = 1;
 pub const PURPOSE_NOISE: u64 = 2;
+pub const PURPOSE_ARTIFICIAL: u64 = 3;
 
 /// The stars of the whole survey, thinned to a fraction of the real density.
 pub struct Population {

@@ -106,13 +106,15 @@ pub fn run(options: &Options) -> Result<Report, Error> {
 
 /// A block of the text.
 #[derive(Debug, Clone, PartialEq)]
-struct Block {
-    number: usize,
-    filter: String,
-    image: Option<String>,
+pub(super) struct Block {
+    pub number: usize,
+    pub filter: String,
+    /// None: the combination of a filter's images.
+    pub image: Option<String>,
 }
 
-fn blocks(guide: &Guide) -> Result<Vec<Block>, Error> {
+/// The blocks that the side files name.
+pub(super) fn blocks(guide: &Guide) -> Result<Vec<Block>, Error> {
     let header = &guide.header;
     let block = |number: usize| {
         let filter = header.get(&format!("FILT{number}"))?.to_owned();

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! exposures - sort - tag - prepare - photometry - catalogue - merge - load
-//!                                                     |           |
-//!                                                     +- diagrams +
+//!                                    |                |           |
+//!                                    |                +- diagrams +
+//!                                    +- ast_list - ast_run (many) - ast_merge
 //! ```
 //!
 //! A stage reads the files that it is given, writes into the working folder, and knows no runner, queue or store. Events that it tells
@@ -13,6 +14,9 @@
 //! DOLPHOT itself and its tools are programs of their author, found by path ([`Dolphot`]); exposures that the simulation wrote say so
 //! in their headers, and only those can be measured without it.
 
+pub mod ast_list;
+pub mod ast_merge;
+pub mod ast_run;
 pub mod catalogue;
 pub mod diagrams;
 pub mod merge;
