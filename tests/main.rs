@@ -15,6 +15,7 @@ mod images; // the image archive: registered, found by SIA 2, linked, cut by SOD
 mod load; // files to tables: equality with the server's own parsing, ledger, rejects, duplicates, kill -9
 mod notebook; // the notebooks against a service
 mod pieces; // pieces over HTTP: every kind of file to the bit, pictures, planes, jobs, S3, hostile files; astropy as judge
+mod pilot; // workers that a real Slurm, a real sshd and the autoscale hook start; systemd judges the unit
 mod pipeline; // the stage runner: SQL against its model, barriers, plans, chaos with real workers
 mod readers; // FITS and DOLPHOT readers against the zoo and damaged files
 mod schema; // TOML faults, DDL, drift, Felis, the real column lists

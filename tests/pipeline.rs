@@ -537,12 +537,14 @@ pub mod processes {
         pub database: String,
         pub listen: String,
         pub lease_s: u32,
+        /// More words for the master.
+        pub master_words: Vec<String>,
     }
 
     impl Site {
         pub fn new(database: &str) -> Site {
             let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            Site { dir: scratch(), database: database.into(), listen: format!("127.0.0.1:{port}"), lease_s: 4 }
+            Site { dir: scratch(), database: database.into(), listen: format!("127.0.0.1:{port}"), lease_s: 4, master_words: Vec::new() }
         }
 
         pub fn url(&self) -> String {
@@ -564,6 +566,7 @@ pub mod processes {
         pub fn master(&self) -> Process {
             let lease = self.lease_s.to_string();
             let mut command = self.command(&["serve", "--listen", &self.listen, "--lease", &lease, "--grace", "2", "--losses", "1000000"]);
+            command.args(&self.master_words);
             let mut child = command.stdout(Stdio::piped()).stderr(self.file("master.err")).spawn().expect("a master");
             let mut line = String::new();
             BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("it says where it is");

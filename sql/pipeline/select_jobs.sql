@@ -10,8 +10,14 @@ WITH tasks AS MATERIALIZED (
     WHERE $2::text[] = '{running}' AND l.state = 'running' AND l.task_id = ANY (ARRAY(SELECT task_id FROM tasks))
     UNION ALL
     SELECT j.job_id, l.state FROM pipeline.job j JOIN pipeline.job_live l USING (job_id)
-    WHERE ($2::text[] <@ '{failed,cancelled}' OR $2::text[] = '{running}') IS NOT TRUE AND j.run_id = $1 AND j.job_id > $6
+    WHERE ($2::text[] <@ '{failed,cancelled}' OR $2::text[] = '{running}') IS NOT TRUE AND $5::text IS NULL AND j.run_id = $1 AND j.job_id > $6
         AND j.task_id = ANY (ARRAY(SELECT task_id FROM tasks))
+    UNION ALL
+    -- the beginning of a key is found by the index of (run, name, key)
+    SELECT j.job_id, l.state FROM pipeline.event e JOIN pipeline.job j USING (event_id) JOIN pipeline.job_live l USING (job_id)
+    WHERE ($2::text[] <@ '{failed,cancelled}' OR $2::text[] = '{running}') IS NOT TRUE AND $5::text IS NOT NULL AND e.run_id = $1
+        AND e.name = ANY (ARRAY(SELECT DISTINCT event_name FROM pipeline.task_on WHERE run_id = $1)) AND e.key LIKE $5
+        AND j.job_id > $6 AND j.task_id = ANY (ARRAY(SELECT task_id FROM tasks))
 )
 SELECT c.job_id
 FROM candidates c

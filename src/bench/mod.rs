@@ -12,6 +12,7 @@ pub mod pipeline;
 mod rows;
 mod service;
 pub mod tap;
+mod watch;
 
 pub use measure::{Figure, Goal};
 

@@ -1,11 +1,11 @@
 //! The stage runner's figures: claims and completions, fan-out, pick-up, overhead of a job, on a server that syncs its log; and the speed
-//! and memory of the stage that makes catalogues of DOLPHOT's text, at two sizes; and whether the rows of a whole reduction are
+//! and memory of the stage that makes catalogues of DOLPHOT's text, at two sizes; pages over a million jobs; and whether the rows of a whole reduction are
 //! the truth's.
 //!
 //! Everything goes through what workers use: the SQL functions for the rates, a master with HTTP on the loopback and a real
 //! worker for pick-up and overhead.
 
-use super::{Error, Figure, Goal, rows};
+use super::{Error, Figure, Goal, rows, watch};
 use crate::db::{self, Connection};
 use crate::pipeline::manifest::Manifest;
 use crate::pipeline::master::{Master, Settings};
@@ -51,7 +51,7 @@ mem = "10M"
 disk = "1M"
 "#;
 
-fn setup(error: impl std::fmt::Display) -> Error {
+pub(super) fn setup(error: impl std::fmt::Display) -> Error {
     Error::Setup(error.to_string())
 }
 
@@ -61,6 +61,9 @@ pub async fn run(options: &Options, tell: &dyn Fn(&str)) -> Result<Vec<Figure>, 
     let mut figures = Vec::new();
     if wanted("jobs") {
         jobs(options, tell, &mut figures).await?;
+    }
+    if wanted("watch") {
+        figures.extend(watch::run(options, tell).await?);
     }
     if wanted("catalogue") {
         catalogue(options, tell, &mut figures).await?;

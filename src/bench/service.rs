@@ -54,6 +54,11 @@ impl Service {
         }
     }
 
+    /// Where it is.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     pub fn client(&self) -> Result<Client, Error> {
         Client::new(self.address)
     }

@@ -25,7 +25,7 @@ pub struct Args {
     runs: Option<usize>,
     /// Only the figures whose group has this name (load: ids, mod, meas, recipe, index,
     /// python, scale, cones, map; tap: stream, memory, cone, async, upload, adql;
-    /// image: cutout, rice, rate, memory, hips, sia2, sia1; pipeline: jobs, catalogue, rows)
+    /// image: cutout, rice, rate, memory, hips, sia2, sia1; pipeline: jobs, watch, catalogue, rows)
     #[arg(long, value_name = "GROUP", value_delimiter = ',')]
     only: Vec<String>,
     /// For tap: ADQL queries to translate, a JSON object with `query` a line [default: the service's examples]

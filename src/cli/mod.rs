@@ -16,6 +16,7 @@ mod images;
 mod lightcurve;
 mod load;
 mod map;
+mod pilot;
 mod pipeline;
 mod provenance;
 mod reduce;
@@ -59,6 +60,7 @@ enum Command {
     Schema(schema::Args),
     Pipeline(pipeline::Args),
     Worker(worker::Args),
+    Pilot(pilot::Args),
     Stage(stage::Args),
     Db(db::Args),
     Config(config::Args),
@@ -126,6 +128,7 @@ async fn run(mut cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Lightcurve(args) => lightcurve::run(&cli.config, args).await,
         Command::Pipeline(args) => pipeline::run(&cli.config, args).await,
         Command::Worker(args) => worker::run(&cli.config, args).await,
+        Command::Pilot(args) => pilot::run(args),
         Command::Stage(args) => stage::run(&cli.config, args).await,
         Command::Bench(args) => bench::run(&cli.config, args).await,
     }

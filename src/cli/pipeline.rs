@@ -274,6 +274,12 @@ struct Serve {
     /// Attempts lost on one node in ten minutes that put it into quarantine
     #[arg(long, default_value_t = 5)]
     losses: i32,
+    /// A shell command that starts workers when jobs wait; BRICKYARD_CLASS, _READY, _RUNNING, _WORKERS, _SLOTS are in its environment
+    #[arg(long, value_name = "COMMAND")]
+    autoscale: Option<String>,
+    /// Seconds between its calls
+    #[arg(long, value_name = "S", default_value_t = crate::pipeline::autoscale::EVERY.as_secs(), value_parser = clap::value_parser!(u64).range(1..))]
+    autoscale_every: u64,
 }
 
 /// Where bytes lie.
@@ -563,8 +569,14 @@ async fn begin(config: &Config) -> Result<Option<Arc<Master>>, crate::pipeline::
     admin::install(&mut connection).await?;
     let books = admin::queue(connection, config.pipeline.sessions).await?;
     let store = open_store(config, &Place { store: None }).map_err(|error| crate::pipeline::Error::Refused(error.to_string()))?;
-    let settings =
-        Settings { sweep_every: sweeps(config.pipeline.lease_s), lease_s: config.pipeline.lease_s, ..Settings::new(log_dir(config)) };
+    let options = &config.pipeline;
+    let settings = Settings {
+        sweep_every: sweeps(options.lease_s),
+        lease_s: options.lease_s,
+        autoscale: Some(options.autoscale.clone()).filter(|command| !command.is_empty()),
+        autoscale_every: Duration::from_secs(options.autoscale_every_s.max(1)),
+        ..Settings::new(log_dir(config))
+    };
     Master::start(books, store, settings).await.map(Some)
 }
 
@@ -869,6 +881,8 @@ async fn serve(config: &Config, args: Serve) -> anyhow::Result<ExitCode> {
         grace: Duration::from_secs(args.grace),
         sweep_every: sweeps(args.lease),
         losses: args.losses,
+        autoscale: args.autoscale,
+        autoscale_every: Duration::from_secs(args.autoscale_every),
         ..Settings::new(log_dir(config))
     };
     let master = Master::start(books, open_store(config, &args.place)?, settings).await?;

@@ -37,6 +37,9 @@ pub struct Settings {
     pub log_dir: PathBuf,
     /// Longest output, bytes.
     pub artifact_bytes: u64,
+    /// A shell command that starts workers when jobs wait; see [`super::autoscale`].
+    pub autoscale: Option<String>,
+    pub autoscale_every: Duration,
 }
 
 impl Settings {
@@ -49,6 +52,8 @@ impl Settings {
             losses_window_s: 600,
             log_dir,
             artifact_bytes: 1 << 40,
+            autoscale: None,
+            autoscale_every: super::autoscale::EVERY,
         }
     }
 }
@@ -141,6 +146,9 @@ impl Master {
         tokio::spawn(tend(Arc::downgrade(&master)));
         tokio::spawn(sweep(Arc::downgrade(&master)));
         tokio::spawn(listen(Arc::downgrade(&master)));
+        if let Some(command) = master.settings.autoscale.clone() {
+            tokio::spawn(super::autoscale::run(Arc::downgrade(&master), command, master.settings.autoscale_every));
+        }
         Ok(master)
     }
 

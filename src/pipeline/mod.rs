@@ -3,7 +3,7 @@
 //! [`manifest`] reads what a pipeline is, [`graph`] draws it. [`queue`] is the books: every transition is a function of
 //! `sql/pipeline/`, and [`state`] is the model that those functions are tested against. [`master`] answers workers over
 //! [`protocol`] as values (only `web` knows HTTP); [`worker`] is the other end: it pulls jobs, stages inputs, runs programs in
-//! their own process groups, publishes outputs and reports.
+//! their own process groups, publishes outputs and reports. [`pilot`] is how a site starts workers, [`autoscale`] when.
 //!
 //! Invariants. An event is a fact: unique by (run, name, key), never changed; telling it again starts nothing. A job is unique
 //! by (event, task). An attempt is fenced by its number and its worker: a report of an attempt that was given up changes
@@ -17,6 +17,7 @@
 //! Memory of the master does not grow with jobs: it keeps the tasks of the runs that it met, and the reports under way.
 
 pub mod admin;
+pub mod autoscale;
 pub mod child;
 pub mod client;
 pub mod formula;
@@ -24,6 +25,7 @@ pub mod graph;
 pub mod manifest;
 pub mod master;
 pub mod options;
+pub mod pilot;
 pub mod protocol;
 pub mod provenance;
 pub mod queue;

@@ -14,6 +14,10 @@ settings! {
         lease_s: i32 = super::protocol::LEASE_S,
         /// Sessions with the database at most, for workers and pages together; at least 4.
         sessions: u32 = 8,
+        /// A shell command that starts workers when jobs wait; it finds BRICKYARD_CLASS, _READY, _RUNNING, _WORKERS and _SLOTS in its environment.
+        autoscale: String = String::new(),
+        /// Seconds between its calls.
+        autoscale_every_s: u64 = super::autoscale::EVERY.as_secs(),
         /// Addresses that may read the pages without a token; from elsewhere a token of the class operator is asked for, and always to change something.
         readers: Vec<IpAddr> = vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
     }

@@ -48,6 +48,21 @@ fn at_most(what: &str, found: usize, most: usize) -> Result<(), String> {
     if found <= most { Ok(()) } else { Err(format!("{what}: {found}, at most {most}")) }
 }
 
+/// PostgreSQL's texts hold any character but NUL: one that came through would be refused at every try.
+fn text(what: &str, text: &str, most: usize) -> Result<(), String> {
+    at_most(&format!("length of {what}"), text.len(), most)?;
+    if text.contains('\0') { Err(format!("{what}: a NUL character")) } else { Ok(()) }
+}
+
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(values) => values.iter().any(has_nul),
+        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Register {
@@ -72,6 +87,9 @@ impl Bounded for Register {
         at_most("classes", self.classes.len(), 32)?;
         self.classes.iter().try_for_each(|class| name("class", class, 80))?;
         name("version", &self.version, 80)?;
+        if self.price_per_h.is_some_and(|price| !(0.0..1e6).contains(&price)) {
+            return Err("price_per_h: 0 to a million".into());
+        }
         let positive = [("slots", self.slots), ("mem_mb", self.mem_mb), ("disk_mb", self.disk_mb)];
         match positive.into_iter().find(|(_, value)| *value < 1) {
             Some((what, _)) => Err(format!("{what} must be positive")),
@@ -152,8 +170,11 @@ fn nothing() -> Value {
 
 impl Told {
     pub fn check(&self) -> Result<(), String> {
-        at_most("length of an event's name", self.name.len(), 160)?;
-        at_most("length of an event's key", self.key.len(), 400)?;
+        text("an event's name", &self.name, 160)?;
+        text("an event's key", &self.key, 400)?;
+        if has_nul(&self.payload) {
+            return Err("the payload of an event: a NUL character".into());
+        }
         match (&self.payload, self.key.is_empty() || self.name.is_empty()) {
             (_, true) => Err("an event has a name and a key".into()),
             (Value::Object(_), _) => Ok(()),
@@ -268,7 +289,7 @@ pub struct Fail {
 
 impl Bounded for Fail {
     fn check(&self) -> Result<(), String> {
-        at_most("length of the message", self.message.len(), 4000)?;
+        text("the message", &self.message, 4000)?;
         match self.class {
             Class::Lost => Err("a worker that reports is not lost".into()),
             _ => Ok(()),
@@ -335,4 +356,24 @@ pub struct Logged {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Refusal {
     pub error: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_table_can_hold_is_refused_with_its_place() {
+        let told = |text: &str| serde_json::from_str::<Told>(text).expect("JSON").check();
+        assert_eq!(told(r#"{"name": "a", "key": "b", "payload": {"c": [{"d": "e"}]}}"#), Ok(()));
+        assert_eq!(told(r#"{"name": "a", "key": "b\u0000"}"#), Err("an event's key: a NUL character".into()));
+        for payload in [r#"{"c": [{"d": "\u0000"}]}"#, r#"{"\u0000": 1}"#] {
+            let found = told(&format!(r#"{{"name": "a", "key": "b", "payload": {payload}}}"#));
+            assert_eq!(found, Err("the payload of an event: a NUL character".into()), "{payload}");
+        }
+        let fail: Fail = serde_json::from_str(r#"{"worker": 1, "class": "exit", "message": "\u0000"}"#).expect("JSON");
+        assert_eq!(fail.check(), Err("the message: a NUL character".into()));
+        let register = r#"{"name": "w", "node": "n", "slots": 1, "mem_mb": 1, "disk_mb": 1, "version": "1", "price_per_h": 1e300}"#;
+        assert!(serde_json::from_str::<Register>(register).expect("JSON").check().is_err());
+    }
 }

@@ -4,6 +4,7 @@
 //! [`super::state`], the model. Sessions keep their prepared statements, so that a call is one round trip.
 
 use super::Error;
+use super::autoscale::Demand;
 use super::formula::Formula;
 use super::manifest::{self, Manifest, Rule, Spec};
 use super::protocol::{Fail, Register, Told};
@@ -325,6 +326,19 @@ impl Queue {
             Some(worker) => Ok((worker, row.get(1))),
             None => Err(row.get(2)),
         })
+    }
+
+    /// What each class of tasks asks for.
+    pub async fn demand(&self) -> Result<Vec<Demand>, Error> {
+        let rows = self.rows(include_str!("../../sql/pipeline/demand.sql"), &[]).await?;
+        let demand = |row: &tokio_postgres::Row| Demand {
+            class: row.get("class"),
+            ready: row.get("ready"),
+            running: row.get("running"),
+            workers: row.get("workers"),
+            slots: row.get("slots"),
+        };
+        Ok(rows.iter().map(demand).collect())
     }
 
     pub async fn drain(&self, worker: i64) -> Result<(), Error> {

@@ -391,7 +391,7 @@ fn is_dropped(stopped: &Stopped) -> bool {
 
 impl Worker {
     fn failure(&self, class: Class, message: impl Into<String>) -> Failure {
-        let message: String = message.into().chars().take(1000).collect();
+        let message: String = message.into().chars().map(|c| if c == '\0' { '\u{FFFD}' } else { c }).take(1000).collect();
         Failure::Failed(Fail { worker: self.id, class, exit_code: None, signal: None, usage: Usage::default(), message })
     }
 

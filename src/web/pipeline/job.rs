@@ -6,6 +6,7 @@ use super::run::Did;
 use super::search::short;
 use super::visitor::Visitor;
 use crate::pipeline::admin;
+use crate::pipeline::pilot::quoted;
 use crate::pipeline::sheet::{self, Artifact, Attempt, Sheet};
 use crate::store;
 use crate::tap::xml::escape;
@@ -111,18 +112,12 @@ fn facts(sheet: &Sheet, came: &str) -> String {
 fn command(sheet: &Sheet) -> String {
     let text = match &sheet.command {
         Ok(command) => {
-            let env: String = sheet.env.iter().map(|(name, value)| format!("{name}={} ", shell(value))).collect();
-            format!("<pre>{}{}</pre>", escape(&env), escape(&command.iter().map(|word| shell(word)).collect::<Vec<_>>().join(" ")))
+            let env: String = sheet.env.iter().map(|(name, value)| format!("{name}={} ", quoted(value))).collect();
+            format!("<pre>{}{}</pre>", escape(&env), escape(&command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")))
         }
         Err(why) => format!("<p class=\"lead\">Not known yet: {}</p>", escape(why)),
     };
     format!("<h2>Command</h2>\n{text}\n")
-}
-
-/// A word as a shell would take it.
-fn shell(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 fn attempts(site: &Site, sheet: &Sheet) -> String {
@@ -218,15 +213,4 @@ pub async fn log(State(site): State<Arc<Site>>, _: Visitor, Path(job): Path<i64>
         access::OWN_PAGES,
     ];
     Ok((headers, Body::from_stream(tokio_util::io::ReaderStream::with_capacity(file, store::CHUNK))).into_response())
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn words_are_quoted_for_a_shell() {
-        assert_eq!(super::shell("dolphot"), "dolphot");
-        assert_eq!(super::shell("a b"), "'a b'");
-        assert_eq!(super::shell("it's"), "'it'\\''s'");
-        assert_eq!(super::shell(""), "''");
-    }
 }
