@@ -75,7 +75,27 @@ fn watch(database: &str) -> Watched {
     let worker = site.worker("w", 2, &[]);
     let failed = || site.say(&["jobs", "r1", "--failed", "--json"]).contains("\"state\": \"failed\"");
     let done = || site.say(&["status", "r1", "--json"]).matches("\"done\": 2").count() == 1;
-    until("two parts are done and one has failed", Duration::from_secs(60), || failed() && done());
+    let begun = std::time::Instant::now();
+    while !(failed() && done()) {
+        let log = |path: PathBuf| std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            begun.elapsed() < Duration::from_secs(120),
+            "two parts are not done, or none has failed:\n{}\n{}\n{}",
+            site.say(&["status", "r1"]),
+            log(site.dir.path().join("w.err")),
+            log(serving.data_dir().join("serve.log"))
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let lost = rt().block_on(connection.query_one("select count(*) from pipeline.attempt where outcome = 'lost'", &[])).unwrap();
+    if lost.get::<_, i64>(0) > 0 {
+        let log = |path: PathBuf| std::fs::read_to_string(path).unwrap_or_default();
+        harness::note(&format!(
+            "an attempt was lost:\n{}\n{}",
+            log(site.dir.path().join("w.err")),
+            log(serving.data_dir().join("serve.log"))
+        ));
+    }
     until("the barrier fires", Duration::from_secs(20), || site.say(&["tree", "r1"]).contains("fired"));
     drop(worker);
     Watched { serving, site, connection, operator }
