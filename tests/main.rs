@@ -4,6 +4,7 @@
 mod adql; // the front of ADQL: the gold sample, error texts, linear time
 mod adql_answers; // ADQL answered by a server: geometry against great circles, plans, semantics, attacks
 mod adql_functions; // the SQL functions behind ADQL: the catalogue's examples, HEALPix, frames, histograms
+mod chaos; // the stage runner when things go wrong around it: full disks, a store that fails, clocks an hour off
 mod cluster; // the embedded PostgreSQL: start, share, crash, refuse
 mod demo; // one command: simulate, load, ask, stop
 mod explore; // sql, cone, map, lightcurve through the binary

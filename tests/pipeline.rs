@@ -539,12 +539,24 @@ pub mod processes {
         pub lease_s: u32,
         /// More words for the master.
         pub master_words: Vec<String>,
+        /// Variables that all of its commands see.
+        pub env: Vec<(String, String)>,
+        /// A program that runs the master, with its words: `faketime +1h`.
+        pub master_under: Vec<String>,
     }
 
     impl Site {
         pub fn new(database: &str) -> Site {
             let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            Site { dir: scratch(), database: database.into(), listen: format!("127.0.0.1:{port}"), lease_s: 4, master_words: Vec::new() }
+            Site {
+                dir: scratch(),
+                database: database.into(),
+                listen: format!("127.0.0.1:{port}"),
+                lease_s: 4,
+                master_words: Vec::new(),
+                env: Vec::new(),
+                master_under: Vec::new(),
+            }
         }
 
         pub fn url(&self) -> String {
@@ -554,6 +566,7 @@ pub mod processes {
         pub fn command(&self, args: &[&str]) -> Command {
             let mut command = brickyard();
             command.arg("pipeline").args(args).args(["--database-url", &self.database]).arg("--data-dir").arg(self.dir.path());
+            command.envs(self.env.iter().map(|(name, value)| (name, value)));
             command
         }
 
@@ -567,6 +580,7 @@ pub mod processes {
             let lease = self.lease_s.to_string();
             let mut command = self.command(&["serve", "--listen", &self.listen, "--lease", &lease, "--grace", "2", "--losses", "1000000"]);
             command.args(&self.master_words);
+            let mut command = under(&self.master_under, command);
             let mut child = command.stdout(Stdio::piped()).stderr(self.file("master.err")).spawn().expect("a master");
             let mut line = String::new();
             BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("it says where it is");
@@ -587,6 +601,11 @@ pub mod processes {
         }
 
         pub fn worker(&self, name: &str, slots: usize, more: &[&str]) -> Process {
+            self.worker_under(&[], name, slots, more)
+        }
+
+        /// A worker that another program runs.
+        pub fn worker_under(&self, runner: &[String], name: &str, slots: usize, more: &[&str]) -> Process {
             let token = self.token(name);
             let mut command = brickyard();
             command.args([
@@ -604,6 +623,7 @@ pub mod processes {
             ]);
             command.args(["--cpu", "100", "--disk", "100000"]).arg("--token-file").arg(token);
             command.arg("--dir").arg(self.dir.path().join("workers").join(name)).args(more);
+            let mut command = under(runner, command);
             Process(command.stderr(self.file(&format!("{name}.err"))).spawn().expect("a worker"))
         }
 
@@ -612,6 +632,20 @@ pub mod processes {
             std::fs::write(&path, text).expect("a manifest");
             path
         }
+    }
+
+    /// The same command, run by another program.
+    fn under(runner: &[String], command: Command) -> Command {
+        let Some((program, words)) = runner.split_first() else { return command };
+        let mut around = Command::new(program);
+        around.args(words).arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => around.env(name, value),
+                None => around.env_remove(name),
+            };
+        }
+        around
     }
 
     pub fn until(what: &str, patience: Duration, mut is: impl FnMut() -> bool) {

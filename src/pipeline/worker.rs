@@ -75,6 +75,8 @@ const WAIT: Duration = Duration::from_secs(30);
 /// Between tries when the master does not answer: doubled from this to [`PAUSE_MOST`].
 const PAUSE: Duration = Duration::from_millis(200);
 const PAUSE_MOST: Duration = Duration::from_secs(10);
+/// A disk with less is full.
+const NO_ROOM_BYTES: u64 = 256 << 10;
 /// Between recalls of a claim.
 const RECALL: Duration = Duration::from_secs(1);
 /// Between pieces of a running program's log.
@@ -180,6 +182,11 @@ async fn register(client: &Client, options: &Options, signals: &Notify) -> Resul
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// What others than root may still write there.
+fn free_bytes(dir: &Path) -> u64 {
+    rustix::fs::statvfs(dir).map_or(u64::MAX, |fs| fs.f_bavail.saturating_mul(fs.f_frsize))
 }
 
 /// Doubling pauses.
@@ -432,6 +439,12 @@ impl Worker {
         self.pump(job, &scratch, &logged).await;
         let usage = Usage { max_rss_mb: end.max_rss_mb, cpu_s: end.cpu_s };
         if let Some((class, message)) = end.failure(&program) {
+            // a program that finds no room on the disk may end in any way; that is the machine's fault and not the job's
+            if free_bytes(&self.options.dir) < NO_ROOM_BYTES {
+                return Err(
+                    self.disk(&format!("no room was left for the program ({message})"), &io::Error::from(io::ErrorKind::StorageFull))
+                );
+            }
             return Err(Failure::Failed(Fail { worker: self.id, class, exit_code: end.exit_code, signal: end.signal, usage, message }));
         }
         let mut events = scratch.events(EVENTS_TOTAL).map_err(|why| self.failure(Class::Fatal, why))?;
@@ -446,7 +459,7 @@ impl Worker {
 
     /// Refuses a job that the disk has no room for.
     fn room(&self, dir: &Path, job: &Job) -> Result<(), Failure> {
-        let free_mb = rustix::fs::statvfs(dir).map(|fs| fs.f_bavail.saturating_mul(fs.f_frsize) >> 20).unwrap_or(u64::MAX);
+        let free_mb = free_bytes(dir) >> 20;
         match free_mb < u64::try_from(job.disk_mb).unwrap_or(0) {
             true => Err(self.disk(&format!("{free_mb} MB free, {} wanted", job.disk_mb), &io::Error::from(io::ErrorKind::StorageFull))),
             false => Ok(()),
