@@ -1,10 +1,9 @@
 //! One file: read, check, sort, and COPY into its tables in one transaction.
 //!
-//! Reading and sorting go first, because the first row on disk may be the last of the file ([`super::ahead`] does it while the file before
-//! is copied); then encoding runs on a thread of its own while the chunks before are being sent, so that the server is never waited for by
-//! anything but itself. One connection is enough: two into one table gave no gain on 2 cores (measured, `bench load`).
+//! Reading and sorting go first, because the first row on disk may be the last of the file; then encoding runs on a
+//! thread of its own while the chunks before are being sent, so that the server is never waited for by anything but
+//! itself. One connection is enough: two into one table gave no gain on 2 cores (measured, `bench load`).
 
-use super::ahead::{Ahead, Read};
 use super::chunk::{Chunk, Pool};
 use super::coverage::{Coverage, ranges};
 use super::designation::{Designation, random_id};
@@ -28,7 +27,6 @@ use futures_util::SinkExt;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 use tokio::sync::mpsc;
 
@@ -44,7 +42,7 @@ const READ_BYTES: usize = 512 << 10;
 
 /// What a file is on disk.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Stamp {
+struct Stamp {
     bytes: i64,
     mtime_ns: i64,
 }
@@ -57,31 +55,17 @@ struct Work {
     replaces: Vec<Line>,
 }
 
-/// What goes from file to file of a command.
-#[derive(Default)]
-pub struct Passed {
-    /// What was loaded already.
-    pub met: Met,
-    /// What is being read before its turn.
-    pub ahead: Option<Ahead>,
-}
-
-/// Loads a file with all its loaders; one report per loader. `next` is the file after it.
+/// Loads a file with all its loaders; one report per loader. `met` is what this command has loaded already.
 pub async fn load_file(
     connection: &Connection,
     task: Task,
-    next: Option<&Task>,
     options: &Options,
-    passed: &mut Passed,
+    met: &mut Met,
     progress: &Progress,
 ) -> Result<Vec<FileReport>, Error> {
     let started = Instant::now();
     let stamp = stamp(&task.path)?;
-    let read = match passed.ahead.take() {
-        Some(ahead) => ahead.of(&task, stamp, progress).await,
-        None => None,
-    };
-    let (mut reports, mut works, mut hash) = (Vec::new(), Vec::new(), read.as_ref().and_then(Read::hash));
+    let (mut reports, mut works, mut hash) = (Vec::new(), Vec::new(), None);
     for (manifest, duplicates) in &task.loaders {
         match decide(connection, &task, manifest, stamp, &mut hash, options).await? {
             Decision::Skip(why) => reports.push(report(&task, manifest, Outcome::Skipped(why))),
@@ -91,28 +75,19 @@ pub async fn load_file(
     if works.is_empty() {
         return Ok(reports);
     }
-    let names: Vec<&str> = works.iter().map(|work| work.manifest.name.as_str()).collect();
-    let mut prepared = match read.and_then(|read| read.for_loaders(&names)) {
-        Some(prepared) => prepared?,
-        None => {
-            let reading = tokio::task::spawn_blocking({
-                let (task, options, progress) = (task.clone(), options.clone(), progress.clone());
-                let manifests: Vec<Manifest> = works.iter().map(|w| w.manifest.clone()).collect();
-                let hash = hash.is_none();
-                move || prepare(&task, &manifests, &options, hash, &progress, &AtomicBool::new(false))
-            });
-            reading.await.map_err(|e| Error::Task(e.to_string()))??
-        }
-    };
-    if let Some(next) = next {
-        passed.ahead = Ahead::begin(connection, next, options).await;
-    }
+    let prepared = tokio::task::spawn_blocking({
+        let (task, options, progress) = (task.clone(), options.clone(), progress.clone());
+        let manifests: Vec<Manifest> = works.iter().map(|w| w.manifest.clone()).collect();
+        let hash = hash.is_none();
+        move || prepare(&task, &manifests, &options, hash, &progress)
+    });
+    let mut prepared = prepared.await.map_err(|e| Error::Task(e.to_string()))??;
     let hash = hash.or_else(|| prepared.sorted.as_mut()?.hash.take());
     // else the rows go first: the hash is wanted when they are in, and takes the core that the server leaves
     let path = task.path.clone();
     let hashing = tokio::task::spawn_blocking(move || hash.map_or_else(|| sha256(&path), Ok));
     let file = Loading { task: &task, stamp, started, hashing };
-    match transact(connection, file, &works, prepared, &mut passed.met, progress).await {
+    match transact(connection, file, &works, prepared, met, progress).await {
         Ok(more) => reports.extend(more),
         Err(error) => {
             // the connection may be gone: then the server has rolled back by itself
@@ -199,7 +174,7 @@ fn scope_text(manifest: &Manifest, task: &Task) -> String {
     manifest.replace.iter().filter_map(value).collect::<Vec<_>>().join(", ")
 }
 
-pub fn stamp(path: &Path) -> Result<Stamp, Error> {
+fn stamp(path: &Path) -> Result<Stamp, Error> {
     let meta = std::fs::metadata(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     let since = meta.modified().ok().and_then(|t| t.duration_since(SystemTime::UNIX_EPOCH).ok()).unwrap_or_default();
     Ok(Stamp { bytes: meta.len() as i64, mtime_ns: since.as_nanos() as i64 })
@@ -231,11 +206,11 @@ fn report(task: &Task, manifest: &Manifest, outcome: Outcome) -> FileReport {
 }
 
 /// A file that was read, sorted and bound to its loaders.
-pub struct Prepared {
+struct Prepared {
     plans: Vec<Plan>,
     /// `None` where no loader wants the rows.
     sorted: Option<Sorted>,
-    pub rows_read: u64,
+    rows_read: u64,
     /// Rows whose position cannot be: row number from 1, reason.
     rejects: Vec<(u64, String)>,
     /// Cells of the file, where a table is keyed by the designation.
@@ -243,22 +218,8 @@ pub struct Prepared {
     scratch_dir: std::path::PathBuf,
 }
 
-impl Prepared {
-    /// The SHA-256 of the file, where it was made on the way.
-    pub fn hash(&self) -> Option<String> {
-        self.sorted.as_ref()?.hash.clone()
-    }
-}
-
-/// Opens and checks the file against all its loaders, then reads and sorts it, as long as it is wanted.
-pub fn prepare(
-    task: &Task,
-    manifests: &[Manifest],
-    options: &Options,
-    hash: bool,
-    progress: &Progress,
-    is_unwanted: &AtomicBool,
-) -> Result<Prepared, Error> {
+/// Opens and checks the file against all its loaders, then reads and sorts it.
+fn prepare(task: &Task, manifests: &[Manifest], options: &Options, hash: bool, progress: &Progress) -> Result<Prepared, Error> {
     let first = &manifests[0];
     let mut source = Source::open(&task.path, &first.hdu, &options.scratch_dir)?;
     progress.tell(Event::Reading { file: task.path.display().to_string(), rows: source.rows });
@@ -288,7 +249,7 @@ pub fn prepare(
     let mut prepared =
         Prepared { plans, sorted: None, rows_read: 0, rejects: Vec::new(), cells: Vec::new(), scratch_dir: options.scratch_dir.clone() };
     if prepared.plans.iter().any(|p| p.position.is_some()) {
-        read_and_sort(&mut source, &mut prepared, task, options, hash, progress, is_unwanted)?;
+        read_and_sort(&mut source, &mut prepared, task, options, hash, progress)?;
     }
     Ok(prepared)
 }
@@ -300,7 +261,6 @@ fn read_and_sort(
     options: &Options,
     hash: bool,
     progress: &Progress,
-    is_unwanted: &AtomicBool,
 ) -> Result<(), Error> {
     let positions: Vec<_> = prepared.plans.iter().filter_map(|p| p.position).collect();
     let (ra, dec) = positions[0];
@@ -318,9 +278,6 @@ fn read_and_sort(
     };
     let mut coverage = Coverage::new();
     loop {
-        if is_unwanted.load(Ordering::Relaxed) {
-            return Err(Error::Task(format!("{} is not wanted any more", task.path.display())));
-        }
         let (buffer, room) = sorter.room().map_err(scratch)?;
         let rows = source.read((READ_BYTES / row_bytes).clamp(1, room), buffer)?;
         if rows == 0 {

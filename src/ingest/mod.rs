@@ -6,11 +6,10 @@
 //! tables analysed. A file is either wholly in the database, with its ledger line, or not at all; the same command
 //! again goes on where the last one was interrupted.
 //!
-//! Memory: at most 560 MiB for sorting ([`sort`], [`ahead`]) and a few COPY chunks, whatever the size of the files; plus 8 bytes for
+//! Memory: at most 540 MiB for sorting ([`sort`]) and a few COPY chunks, whatever the size of the file; plus 8 bytes for
 //! each row of earlier files that lies where the new file may hold the same objects. On the scratch disk 8 bytes for each
 //! row of a keyed table, until the command ends ([`met`]).
 
-pub mod ahead;
 pub mod chunk;
 pub mod coverage;
 pub mod designation;
@@ -197,14 +196,10 @@ pub async fn load(connection: &Connection, tasks: Vec<Task>, options: &Options, 
     // a loader that is killed in a long statement shall not leave it running; a server that cannot tell refuses the setting
     drop(connection.batch_execute(index::NOTICE_DEATH).await);
     let tables = prepare(connection, &tasks).await?;
-    let mut passed = job::Passed::default();
-    // while one is copied the next one is sorted: the windows of both share the memory of one
-    let shared = Options { limits: options.limits.shared(), ..options.clone() };
-    let options = if tasks.len() > 1 { &shared } else { options };
+    let mut met = met::Met::default();
     // an error ends the session with its command, and the locks with it
-    let mut tasks = tasks.into_iter().peekable();
-    while let Some(task) = tasks.next() {
-        let reports = job::load_file(connection, task, tasks.peek(), options, &mut passed, progress).await?;
+    for task in tasks {
+        let reports = job::load_file(connection, task, options, &mut met, progress).await?;
         for file in reports {
             progress.tell(Event::File(file.clone()));
             report.files.push(file);

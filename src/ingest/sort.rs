@@ -10,8 +10,7 @@
 //!   thread of its own while the next one fills, and the runs are merged when they are read.
 //!
 //! Memory: two buffers of [`RUN_BYTES`] while filling, one buffer or [`MERGE_BYTES`] while reading; or [`KEY_BYTES`] and
-//! two windows of [`WINDOW_BYTES`] for gathering, 540 MiB in all at most. Of several files two are in memory, one that is read out and one
-//! that fills: with windows half as large these are 560 MiB.
+//! two windows of [`WINDOW_BYTES`] for gathering, 540 MiB in all at most.
 
 use super::gather::{Gather, Gathered};
 use super::hash::Hashing;
@@ -53,11 +52,6 @@ impl Limits {
     /// the pages that it writes.
     pub fn here() -> Limits {
         Limits { run_bytes: RUN_BYTES, window_bytes: WINDOW_BYTES, gather_bytes: crate::db::usage::memory_bytes() / 4 }
-    }
-
-    /// For a file that is read while another one is sorted.
-    pub fn shared(self) -> Limits {
-        Limits { window_bytes: self.window_bytes / 2, ..self }
     }
 
     /// Are so many rows to be gathered from their file?
