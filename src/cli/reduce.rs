@@ -68,7 +68,7 @@ async fn show(config: &Config) -> anyhow::Result<()> {
 
 async fn create(connection: &mut Connection) -> anyhow::Result<i64> {
     let manifest = Manifest::parse("loaders/phat_v2/pipeline/phat.toml", stage::PHAT)?;
-    let set = [("dolphot", "simulated"), ("asts", ASTS), ("ast_list", "50")].map(|(name, value)| (name.into(), value.into()));
+    let set = [("dolphot", "simulated"), ("asts", ASTS), ("ast_list", "100")].map(|(name, value)| (name.into(), value.into()));
     let params = manifest.with(&set).map_err(anyhow::Error::msg)?;
     Ok(queue::create_run(connection, RUN, &manifest, &params, 0).await?)
 }
