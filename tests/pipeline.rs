@@ -1045,6 +1045,48 @@ fn nothing_is_lost_or_done_twice_whatever_vanishes() {
     );
 }
 
+/// What is claimed while it is being told comes with the claim: a job that no worker hears of waits for its lease to pass.
+#[test]
+fn jobs_that_are_claimed_as_they_are_told_reach_their_worker_with_their_inputs() {
+    let text = ONE_TASK.replace("argv = [\"true\"]", "argv = [\"true\"]\ninputs = [{ role = \"raw\", min = 1 }]");
+    rt().block_on(async {
+        let (mut connection, books, _) = books("pipeline_claims").await;
+        let run = run(&mut connection, "claims", &text).await;
+        let books = std::sync::Arc::new(books);
+        let told = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let mut claimers = Vec::new();
+        for name in ["a", "b", "c"] {
+            let (w, books, told) = (worker(&connection, &books, name).await, books.clone(), told.clone());
+            claimers.push(tokio::spawn(async move {
+                let mut heard = Vec::new();
+                loop {
+                    let is_last = told.load(std::sync::atomic::Ordering::Relaxed);
+                    let claimed = books.claim(w, Free { jobs: 3, ..ALL_FREE }, 600).await.unwrap();
+                    if claimed.is_empty() && is_last {
+                        return heard;
+                    }
+                    assert!(claimed.iter().all(|job| job.inputs.len() == 1 && job.event.name == "go"), "{claimed:?}");
+                    heard.extend(claimed.iter().map(|job| job.job));
+                }
+            }));
+        }
+        let jobs = 1500;
+        let file = json!({"role": "raw", "name": "a.fits", "key": "external/a", "sha256": "0".repeat(64), "bytes": 1});
+        for i in 0..jobs {
+            books.emit(run, &[event("go", i, json!({"files": [file]}))]).await.unwrap();
+        }
+        told.store(true, std::sync::atomic::Ordering::Relaxed);
+        let mut heard = Vec::new();
+        for claimer in claimers {
+            heard.extend(claimer.await.unwrap());
+        }
+        heard.sort_unstable();
+        heard.dedup();
+        assert_eq!(heard.len(), jobs as usize, "every job that runs is known to the worker that runs it");
+        assert_eq!(states(&connection).await, BTreeMap::from([("running".to_owned(), jobs as i64)]));
+    });
+}
+
 /// Reports as a bad network makes them: twice, late, out of order, of attempts that were given up.
 #[test]
 fn duplicated_delayed_and_reordered_reports_change_nothing() {

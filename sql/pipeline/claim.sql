@@ -2,9 +2,15 @@
 -- attempts. Order: the run's priority, the job's, age. Runs and tasks that are held, classes that the worker does not serve
 -- and pools that are full are passed over; a worker that is draining or on a node in quarantine gets nothing.
 -- One index probe for each task with ready jobs; job_live is never scanned, whatever the statistics say.
+-- With each job comes what its worker must know: its event, and its inputs as JSON (role, name, key, sha256, bytes). They are read in here, by
+-- a statement that begins after the jobs were found: the statement that calls this may have begun before they were committed, and would
+-- not see them.
 CREATE OR REPLACE FUNCTION pipeline.claim(
     the_worker bigint, n integer, free_cpu integer, free_mem_mb integer, free_disk_mb integer, lease_s integer
-) RETURNS TABLE (job_id bigint, task_id integer, attempt integer, cpu integer, mem_mb integer, disk_mb integer)
+) RETURNS TABLE (
+    job_id bigint, task_id integer, attempt integer, cpu integer, mem_mb integer, disk_mb integer, event_name text, event_key text, payload jsonb,
+    inputs jsonb
+)
 LANGUAGE plpgsql ROWS 20 SET search_path = pipeline, pg_temp
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 #variable_conflict use_column
@@ -67,5 +73,10 @@ BEGIN
         INSERT INTO attempt (job_id, attempt, worker_id, task_version)
         SELECT k.job_id, k.attempt, the_worker, t.version FROM taken k JOIN task t USING (task_id)
     )
-    SELECT k.job_id, k.task_id, k.attempt, k.cpu, k.mem_mb, k.disk_mb FROM taken k ORDER BY array_position(took, k.job_id);
+    SELECT k.job_id, k.task_id, k.attempt, k.cpu, k.mem_mb, k.disk_mb, e.name, e.key, e.payload,
+        (SELECT coalesce(jsonb_agg(jsonb_build_object('role', u.role, 'name', a.name, 'key', a.key, 'sha256', encode(a.sha256, 'hex'),
+            'bytes', a.bytes) ORDER BY u.role, a.name, a.artifact_id), '[]')
+         FROM artifact_use u JOIN artifact a USING (artifact_id) WHERE u.job_id = k.job_id)
+    FROM taken k JOIN job j ON j.job_id = k.job_id JOIN event e ON e.event_id = j.event_id
+    ORDER BY array_position(took, k.job_id);
 END $$;

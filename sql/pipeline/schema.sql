@@ -269,3 +269,6 @@ CREATE TABLE IF NOT EXISTS pipeline.audit (
 
 -- What the masters of one database sign byte URLs with.
 CREATE TABLE IF NOT EXISTS pipeline.signing_key (only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one), secret bytea NOT NULL);
+
+-- Its rows had other columns once, which CREATE OR REPLACE cannot change.
+DROP FUNCTION IF EXISTS pipeline.claim(bigint, integer, integer, integer, integer, integer);
