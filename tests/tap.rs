@@ -478,3 +478,28 @@ fn stopping_lets_running_answers_finish() {
     assert!(output.status.success());
     assert_eq!(output.stdout.iter().filter(|byte| **byte == b'\n').count(), 1_000_001);
 }
+
+/// The reader's role is of all databases of a server: services that start at the same time set its limits in turn.
+#[test]
+fn services_that_start_at_once_do_not_trip_over_the_readers_role() {
+    use brickyard::db;
+    let runtime = harness::runtime();
+    runtime.block_on(async {
+        let sessions = (0..6).map(|number| {
+            tokio::spawn(async move {
+                let connection = db::connect(&harness::options(&harness::server().url())).await.expect("a session");
+                for turn in 0..25 {
+                    let limit = format!("{}GB", 20 + (number + turn) % 2);
+                    connection.query_one(include_str!("../sql/tap/temp_file_limit.sql"), &[&limit]).await.expect("a setting");
+                    connection.batch_execute(include_str!("../sql/tap/reader_settings.sql")).await.expect("it is set in turn");
+                }
+            })
+        });
+        for session in sessions.collect::<Vec<_>>() {
+            session.await.expect("it ends well");
+        }
+        let sql = "select count(*) from pg_roles where rolname = 'brickyard_read' and array_to_string(rolconfig, ',') ~ 'temp_file_limit=2[01]GB'";
+        let connection = db::connect(&harness::options(&harness::server().url())).await.expect("a session");
+        assert_eq!(connection.query_one(sql, &[]).await.expect("a row").get::<_, i64>(0), 1);
+    });
+}
