@@ -12,7 +12,7 @@ WITH RECURSIVE led (job_id) AS (
 SELECT j.job_id, t.name AS task, r.name AS run, r.manifest, r.manifest_sha256, r.params, t.spec, e.name AS event, e.key, e.payload, a.attempt,
     to_char(a.started AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS started,
     to_char(a.ended AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS ended,
-    a.task_version, w.version, w.name AS worker, w.node, l.cpu, l.mem_mb
+    a.task_version, w.version, w.name AS worker, w.node, l.cpu, l.mem_mb, l.disk_mb
 FROM led
 JOIN pipeline.job j USING (job_id)
 JOIN pipeline.job_live l USING (job_id)

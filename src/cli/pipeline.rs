@@ -651,8 +651,8 @@ fn print_branch<'a>(
         let mut lines: Vec<TreeLine> = admin::failures(connection, run, branch).await?;
         let first: Vec<Option<i64>> = lines.iter().map(|line| line.job).collect();
         let rest = admin::tree(connection, run, branch, (0, 0), most + 1).await?;
-        let more = rest.len() as i64 > most;
         lines.extend(rest.into_iter().filter(|line| line.job.is_none() || !first.contains(&line.job)));
+        let more = lines.len() as i64 > most;
         let indent = "  ".repeat(level);
         let mut event = None;
         for line in lines.iter().take(usize::try_from(most).unwrap_or(0)) {
@@ -731,7 +731,7 @@ async fn one_job(config: &Config, job: i64, json: bool) -> anyhow::Result<()> {
         [a.attempt.to_string()].into_iter().chain(ended).chain(numbers).chain(texts).collect()
     });
     table(&["attempt", "started", "ended", "outcome", "exit", "signal", "MB", "worker", "node", "message"], rows.collect());
-    let rows = |kind: &'static str, files: Vec<sheet::Artifact>| {
+    let rows = |kind: &'static str, files: Vec<crate::pipeline::provenance::File>| {
         files.into_iter().map(move |f| vec![kind.to_owned(), f.role, f.name, f.bytes.to_string(), f.sha256, f.key])
     };
     let rows = rows("input", sheet.inputs).chain(rows("output", sheet.outputs)).collect();

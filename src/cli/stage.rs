@@ -83,12 +83,8 @@ enum Stage {
         phot_out: PathBuf,
         #[arg(long, value_name = "FILE")]
         st_out: PathBuf,
-        /// The cuts of a filter: sharpness squared and crowding of good stars; in the order of the flags
-        #[arg(long = "cut", value_name = "FILTER=SHARP2,CROWD", required = true)]
-        cuts: Vec<Cut>,
-        /// The least signal to noise of a star
-        #[arg(long, value_name = "RATIO", default_value_t = 4.0)]
-        snr: f64,
+        #[command(flatten)]
+        good: Good,
         /// Write columns <filter>_st too
         #[arg(long)]
         star_flags: bool,
@@ -143,12 +139,8 @@ enum Stage {
         asts_out: PathBuf,
         #[arg(long, value_name = "FILE")]
         completeness_out: PathBuf,
-        /// The cuts of a filter: sharpness squared and crowding of good stars
-        #[arg(long = "cut", value_name = "FILTER=SHARP2,CROWD", required = true)]
-        cuts: Vec<Cut>,
-        /// The least signal to noise of a star
-        #[arg(long, value_name = "RATIO", default_value_t = 4.0)]
-        snr: f64,
+        #[command(flatten)]
+        good: Good,
     },
     /// A _st.fits as colour-magnitude diagrams and a map of its stars, PNG
     Diagrams {
@@ -188,6 +180,17 @@ impl DolphotArg {
             folder => Dolphot::In(vec![std::path::absolute(folder).unwrap_or_else(|_| folder.into())]),
         }
     }
+}
+
+/// What a good star is.
+#[derive(clap::Args)]
+struct Good {
+    /// The cuts of a filter: sharpness squared and crowding of good stars; in the order of the flags
+    #[arg(long = "cut", value_name = "FILTER=SHARP2,CROWD", required = true)]
+    cuts: Vec<Cut>,
+    /// The least signal to noise of a star
+    #[arg(long, value_name = "RATIO", default_value_t = 4.0)]
+    snr: f64,
 }
 
 #[derive(clap::Args)]
@@ -230,15 +233,15 @@ fn act(stage: Stage, dir: PathBuf) -> anyhow::Result<String> {
             let options = photometry::Options { files, target, brick, field, dolphot: dolphot.find(), dir };
             format!("{} bytes of photometry", photometry::run_stage(&options)?)
         }
-        Stage::Catalogue { files, phot_out, st_out, cuts, snr, star_flags, only_stars, brick, field, json, threads } => {
+        Stage::Catalogue { files, phot_out, st_out, good, star_flags, only_stars, brick, field, json, threads } => {
             let begun = Instant::now();
             let phot = one_text(&files)?;
             let options = catalogue::Options {
                 phot,
                 phot_out,
                 st_out,
-                cuts,
-                snr_min: snr,
+                cuts: good.cuts,
+                snr_min: good.snr,
                 star_flags,
                 only_stars,
                 brick,
@@ -262,8 +265,8 @@ fn act(stage: Stage, dir: PathBuf) -> anyhow::Result<String> {
             let options = ast_run::Options { files, brick, field, dolphot: dolphot.find(), dir };
             format!("{} artificial stars", ast_run::run_stage(&options)?)
         }
-        Stage::AstMerge { files, asts_out, completeness_out, cuts, snr } => {
-            let options = ast_merge::Options { files, asts_out, completeness_out, cuts, snr_min: snr };
+        Stage::AstMerge { files, asts_out, completeness_out, good } => {
+            let options = ast_merge::Options { files, asts_out, completeness_out, cuts: good.cuts, snr_min: good.snr };
             match ast_merge::run(&options)? {
                 Some(report) => {
                     let half = report.half.iter().map(|(filter, half)| match half {

@@ -28,6 +28,20 @@ pub struct File {
     pub made_by: Option<i64>,
 }
 
+impl File {
+    /// Of a row with these columns.
+    pub(super) fn of(row: &tokio_postgres::Row) -> File {
+        File {
+            role: row.get("role"),
+            name: row.get("name"),
+            sha256: row.get("sha256"),
+            bytes: row.get("bytes"),
+            key: row.get("key"),
+            made_by: row.get("made_by"),
+        }
+    }
+}
+
 /// A job that led to the file.
 #[derive(Debug, Clone, Serialize)]
 pub struct Step {
@@ -127,14 +141,7 @@ async fn steps(connection: &Connection, artifact: i64) -> Result<Vec<Step>, Erro
     let mut files: BTreeMap<(i64, bool), Vec<File>> = BTreeMap::new();
     for row in connection.query(include_str!("../../sql/pipeline/provenance_files.sql"), &[&jobs]).await? {
         let of = (row.get("of_job"), row.get::<_, String>("kind") == "input");
-        files.entry(of).or_default().push(File {
-            role: row.get("role"),
-            name: row.get("name"),
-            sha256: row.get("sha256"),
-            bytes: row.get("bytes"),
-            key: row.get("key"),
-            made_by: row.get("made_by"),
-        });
+        files.entry(of).or_default().push(File::of(&row));
     }
     let step = |row: &tokio_postgres::Row| {
         let job: i64 = row.get("job_id");
@@ -144,10 +151,9 @@ async fn steps(connection: &Connection, artifact: i64) -> Result<Vec<Step>, Erro
     rows.iter().map(step).collect()
 }
 
-fn step(row: &tokio_postgres::Row, inputs: Vec<File>, outputs: Vec<File>) -> Result<Step, Error> {
+/// A job as its worker is given it, of a row of its task, event and resources.
+pub(super) fn job(row: &tokio_postgres::Row, inputs: &[File]) -> Result<Job, Error> {
     let spec: Spec = serde_json::from_value(row.get("spec")).map_err(Error::Stored)?;
-    let params: BTreeMap<String, String> = serde_json::from_value(row.get::<_, Value>("params")).map_err(Error::Stored)?;
-    let event = Told { name: row.get("event"), key: row.get("key"), payload: row.get("payload") };
     let given = |file: &File| Input {
         role: file.role.clone(),
         name: file.name.clone(),
@@ -155,25 +161,29 @@ fn step(row: &tokio_postgres::Row, inputs: Vec<File>, outputs: Vec<File>) -> Res
         sha256: file.sha256.clone(),
         bytes: u64::try_from(file.bytes).unwrap_or(0),
     };
-    let job = Job {
+    Ok(Job {
         job: row.get("job_id"),
         attempt: row.get("attempt"),
         run: row.get("run"),
         task: row.get("task"),
         argv: spec.argv,
         env: spec.env,
-        params,
+        params: serde_json::from_value(row.get::<_, Value>("params")).map_err(Error::Stored)?,
         timeout_s: spec.timeout_s,
         cpu: row.get("cpu"),
         mem_mb: row.get("mem_mb"),
-        disk_mb: 0,
-        event,
+        disk_mb: row.get("disk_mb"),
+        event: Told { name: row.get("event"), key: row.get("key"), payload: row.get("payload") },
         inputs: inputs.iter().map(given).collect(),
         needs: spec.needs,
         outputs: spec.outputs,
         emits: spec.emits,
         then: spec.then,
-    };
+    })
+}
+
+fn step(row: &tokio_postgres::Row, inputs: Vec<File>, outputs: Vec<File>) -> Result<Step, Error> {
+    let job = job(row, &inputs)?;
     let (command, env) = filled(&job)?;
     Ok(Step {
         job: job.job,
@@ -200,7 +210,7 @@ fn step(row: &tokio_postgres::Row, inputs: Vec<File>, outputs: Vec<File>) -> Res
 ///
 /// # Errors
 /// When something that the templates name is not there.
-pub fn filled(job: &Job) -> Result<(Vec<String>, BTreeMap<String, String>), Error> {
+pub(super) fn filled(job: &Job) -> Result<(Vec<String>, BTreeMap<String, String>), Error> {
     let mut places: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
     for file in &job.inputs {
         places.entry(file.role.clone()).or_default().push(Path::new("in").join(&file.role).join(&file.name));

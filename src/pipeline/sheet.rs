@@ -1,8 +1,8 @@
 //! Everything about one job: what started it, its attempts, what it reads and writes, its exact command.
 
-use super::manifest::Spec;
-use super::protocol::{Input, Job, Told};
-use super::{Error, provenance};
+use super::Error;
+use super::protocol::Told;
+use super::provenance::{self, File};
 use crate::db::Connection;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -35,8 +35,8 @@ pub struct Sheet {
     pub env: BTreeMap<String, String>,
     pub attempts: Vec<Attempt>,
     /// At most [`FILES`] each.
-    pub inputs: Vec<Artifact>,
-    pub outputs: Vec<Artifact>,
+    pub inputs: Vec<File>,
+    pub outputs: Vec<File>,
 }
 
 /// Files of a kind that a sheet shows.
@@ -59,19 +59,6 @@ pub struct Attempt {
     pub node: Option<String>,
 }
 
-/// A file that a job reads or has made.
-#[derive(Debug, Clone, Serialize)]
-pub struct Artifact {
-    pub role: String,
-    pub name: String,
-    /// In the store.
-    pub key: String,
-    pub bytes: i64,
-    pub sha256: String,
-    /// The job that made it; none made what came with an event.
-    pub made_by: Option<i64>,
-}
-
 /// The sheet of a job.
 ///
 /// # Errors
@@ -80,66 +67,35 @@ pub async fn of(connection: &Connection, job: i64) -> Result<Sheet, Error> {
     let row = connection.query_opt(include_str!("../../sql/pipeline/sheet.sql"), &[&job]).await?.ok_or(Error::NoJob { job })?;
     let attempts = connection.query(include_str!("../../sql/pipeline/job.sql"), &[&job]).await?.iter().map(attempt).collect();
     let files = connection.query(include_str!("../../sql/pipeline/artifacts_of.sql"), &[&job, &FILES]).await?;
-    let of_kind = |kind: &str| files.iter().filter(|row| row.get::<_, &str>("kind") == kind).map(artifact).collect::<Vec<_>>();
+    let of_kind = |kind: &str| files.iter().filter(|row| row.get::<_, &str>("kind") == kind).map(File::of).collect::<Vec<_>>();
     let (inputs, outputs) = (of_kind("input"), of_kind("output"));
-    let spec: Spec = serde_json::from_value(row.get("spec")).map_err(Error::Stored)?;
-    let timeout_s = spec.timeout_s;
-    let event = Told { name: row.get("event"), key: row.get("key"), payload: row.get("payload") };
-    let (command, env) = match command(&row, spec, &event, &inputs) {
+    let given = provenance::job(&row, &inputs)?;
+    let (command, env) = match provenance::filled(&given) {
         Ok((command, env)) => (Ok(command), env),
         Err(why) => (Err(why.to_string()), BTreeMap::new()),
     };
     Ok(Sheet {
         job,
-        run: row.get("run"),
+        run: given.run,
         run_state: row.get("run_state"),
-        task: row.get("task"),
+        task: given.task,
         held: row.get("held"),
         class: row.get("class"),
         task_version: row.get("task_version"),
-        event,
+        event: given.event,
         state: row.get("state"),
-        attempt: row.get("attempt"),
+        attempt: given.attempt,
         priority: row.get("priority"),
-        cpu: row.get("cpu"),
-        mem_mb: row.get("mem_mb"),
-        disk_mb: row.get("disk_mb"),
-        timeout_s,
+        cpu: given.cpu,
+        mem_mb: given.mem_mb,
+        disk_mb: given.disk_mb,
+        timeout_s: given.timeout_s,
         waits_s: row.get("waits_s"),
         command,
         env,
         attempts,
         inputs,
         outputs,
-    })
-}
-
-fn command(row: &Row, spec: Spec, event: &Told, inputs: &[Artifact]) -> Result<(Vec<String>, BTreeMap<String, String>), Error> {
-    let input = |file: &Artifact| Input {
-        role: file.role.clone(),
-        name: file.name.clone(),
-        key: file.key.clone(),
-        sha256: file.sha256.clone(),
-        bytes: u64::try_from(file.bytes).unwrap_or(0),
-    };
-    provenance::filled(&Job {
-        job: row.get("job_id"),
-        attempt: row.get("attempt"),
-        run: row.get("run"),
-        task: row.get("task"),
-        argv: spec.argv,
-        env: spec.env,
-        params: serde_json::from_value(row.get("params")).map_err(Error::Stored)?,
-        timeout_s: spec.timeout_s,
-        cpu: row.get("cpu"),
-        mem_mb: row.get("mem_mb"),
-        disk_mb: row.get("disk_mb"),
-        event: event.clone(),
-        inputs: inputs.iter().map(input).collect(),
-        needs: spec.needs,
-        outputs: spec.outputs,
-        emits: spec.emits,
-        then: spec.then,
     })
 }
 
@@ -157,16 +113,5 @@ fn attempt(row: &Row) -> Attempt {
         message: row.get("message"),
         worker: row.get("worker"),
         node: row.get("node"),
-    }
-}
-
-fn artifact(row: &Row) -> Artifact {
-    Artifact {
-        role: row.get("role"),
-        name: row.get("name"),
-        key: row.get("key"),
-        bytes: row.get("bytes"),
-        sha256: row.get("sha256"),
-        made_by: row.get("made_by"),
     }
 }

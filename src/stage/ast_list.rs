@@ -7,8 +7,8 @@
 //!
 //! Memory: [`SAMPLE`] objects, whatever the length of the photometry. The same seed draws the same stars.
 
-use super::catalogue::blocks;
-use super::{Error, bad, name_of, tell, write_whole};
+use super::catalogue::{blocks, filters};
+use super::{Error, bad, tell, write_whole};
 use crate::format::dolphot::{Guide, Reader};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -48,18 +48,6 @@ struct Object {
     mags: Vec<f32>,
 }
 
-/// The filters of the photometry in the order of its blocks, each once, with the block that stands for it.
-pub(super) fn filters(guide: &Guide) -> Result<Vec<(String, usize)>, Error> {
-    let mut filters: Vec<(String, usize)> = Vec::new();
-    for block in blocks(guide)? {
-        // combined blocks come first; a filter with one image has none
-        if !filters.iter().any(|(filter, _)| *filter == block.filter) {
-            filters.push((block.filter, block.number));
-        }
-    }
-    Ok(filters)
-}
-
 /// Writes the lists and tells an event `ast` for each; gives their number.
 pub fn run(options: &Options) -> Result<usize, Error> {
     if options.stars == 0 {
@@ -70,8 +58,8 @@ pub fn run(options: &Options) -> Result<usize, Error> {
         return Err(Error::Asked("a list has at least one star".into()));
     }
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
-    let (filters, objects) = sample(&options.phot, &mut rng)?;
-    let draw = Draw::of(&objects, filters.len()).ok_or_else(|| bad(&options.phot, "no object in it has a magnitude"))?;
+    let objects = sample(&options.phot, &mut rng)?;
+    let draw = Draw::of(&objects).ok_or_else(|| bad(&options.phot, "no object in it has a magnitude"))?;
     let mut events = Vec::new();
     for first in (0..options.stars).step_by(options.list) {
         let mut text = String::new();
@@ -90,14 +78,15 @@ pub fn run(options: &Options) -> Result<usize, Error> {
 }
 
 /// Every object with the same chance (reservoir sampling).
-fn sample(path: &Path, rng: &mut ChaCha8Rng) -> Result<(Vec<String>, Vec<Object>), Error> {
-    name_of(path)?;
-    let filters = filters(&Guide::read(path)?)?;
+fn sample(path: &Path, rng: &mut ChaCha8Rng) -> Result<Vec<Object>, Error> {
+    let guide = Guide::read(path)?;
+    let blocks = blocks(&guide)?;
     let mut reader = Reader::open(path)?;
     let offset =
         |name: &str| reader.layout.find(name).map(|column| column.offset).ok_or_else(|| bad(path, format!("it has no column {name}")));
     let (x, y) = (offset("X")?, offset("Y")?);
-    let mags = filters.iter().map(|(_, block)| offset(&format!("MAG{block}_VEGA"))).collect::<Result<Vec<_>, _>>()?;
+    let standing = filters(&guide, &blocks)?;
+    let mags = standing.iter().map(|block| offset(&format!("MAG{}_VEGA", block.number))).collect::<Result<Vec<_>, _>>()?;
     let width = reader.layout.row_bytes;
     let (mut objects, mut rows, mut seen) = (Vec::new(), Vec::new(), 0_u64);
     loop {
@@ -119,7 +108,7 @@ fn sample(path: &Path, rng: &mut ChaCha8Rng) -> Result<(Vec<String>, Vec<Object>
     }
     match objects.is_empty() {
         true => Err(bad(path, "there is no object in it: tests are drawn after what was measured")),
-        false => Ok((filters.into_iter().map(|(filter, _)| filter).collect(), objects)),
+        false => Ok(objects),
     }
 }
 
@@ -137,7 +126,8 @@ struct Draw {
 }
 
 impl Draw {
-    fn of(objects: &[Object], filters: usize) -> Option<Draw> {
+    fn of(objects: &[Object]) -> Option<Draw> {
+        let filters = objects.first()?.mags.len();
         let has = |object: &Object, filter: usize| object.mags[filter] < NO_MAG;
         let reference =
             (0..filters).max_by_key(|&filter| (objects.iter().filter(|object| has(object, filter)).count(), filters - filter))?;

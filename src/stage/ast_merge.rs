@@ -10,9 +10,9 @@
 //!
 //! Memory: a batch of lines, and four bytes a star and filter.
 
-use super::ast_list::filters;
-use super::catalogue::{Output, blocks};
+use super::catalogue::{Block, blocks, filters};
 use super::stars::{Cut, NO_MAG, Quality};
+use super::table::Output;
 use super::{Error, at, bad, name_of};
 use crate::format::dolphot::{self, Guide, LINE_BYTES};
 use crate::format::fits_write::{Card, Column, Form, Row, Value};
@@ -121,11 +121,14 @@ pub fn run(options: &Options) -> Result<Option<Report>, Error> {
 }
 
 fn plan(guide: &Guide, options: &Options) -> Result<Vec<Filter>, Error> {
-    let singles: Vec<String> = blocks(guide)?.into_iter().filter(|block| block.image.is_some()).map(|block| block.filter).collect();
-    let filter = |(name, block): (String, usize)| {
+    let blocks = blocks(guide)?;
+    let singles: Vec<&str> = blocks.iter().filter(|block| block.image.is_some()).map(|block| block.filter.as_str()).collect();
+    let filter = |standing: &Block| {
+        let (name, block) = (standing.filter.clone(), standing.number);
         let cut = options.cuts.iter().find(|cut| cut.filter.eq_ignore_ascii_case(&name)).cloned();
         let cut = cut.ok_or_else(|| Error::Asked(format!("there are no cuts for {name}: give --cut {name}=SHARP2,CROWD")))?;
-        let image = singles.iter().position(|single| *single == name).ok_or_else(|| bad(&guide.path, format!("no image is of {name}")))?;
+        let image =
+            singles.iter().position(|single| **single == *name).ok_or_else(|| bad(&guide.path, format!("no image is of {name}")))?;
         let offset = |column: &str| {
             let found = guide.layout.find(&column.replace('#', &block.to_string())).map(|column| column.offset);
             found.ok_or_else(|| bad(&guide.path, format!("its .columns file lacks {column} of {name}")))
@@ -134,7 +137,7 @@ fn plan(guide: &Guide, options: &Options) -> Result<Vec<Filter>, Error> {
         let [sharp, crowd, flag] = ["SHARP#", "CROWD#", "FLAG#"].map(offset);
         Ok(Filter { name, cut, image, at: [vega?, err?, snr?, sharp?, crowd?, flag?], bins: BTreeMap::new() })
     };
-    filters(guide)?.into_iter().map(filter).collect()
+    filters(guide, &blocks)?.into_iter().map(filter).collect()
 }
 
 fn columns(filters: &[Filter]) -> Vec<Column> {

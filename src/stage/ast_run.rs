@@ -3,10 +3,11 @@
 //! DOLPHOT is given the parameters and the photometry of the field with `FakeStars` set, and writes `<photometry>.fake`; it comes out as
 //! `<list>.fake` (`M31-B15-F10.ast00001.fake`). It is a success when every star of the list has its line.
 
+use super::catalogue::{blocks, filters};
 use super::prepare::images_of;
-use super::{Dolphot, Error, ast_list, at, bad, name_of, run, write_whole};
+use super::{Dolphot, Error, at, bad, link_all, name_of, recipe, run, write_whole};
 use crate::format::dolphot::Guide;
-use crate::simulate::{self, Artificial, Recipe};
+use crate::simulate::{self, Artificial};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -38,8 +39,7 @@ pub fn run_stage(options: &Options) -> Result<usize, Error> {
     let fake = match &options.dolphot {
         Dolphot::Simulated => {
             let path = ending(".simulation.json", "recipe of the simulation")?;
-            let recipe: Recipe =
-                serde_json::from_str(&at("read", path, fs::read_to_string(path))?).map_err(|error| bad(path, error.to_string()))?;
+            let recipe = recipe(path)?;
             simulate::artificial(&recipe, options.brick, options.field, &stars_of(list, &text, phot)?)?
         }
         Dolphot::In(_) => {
@@ -57,12 +57,14 @@ pub fn run_stage(options: &Options) -> Result<usize, Error> {
 
 /// The stars of a list, with the filters of the photometry.
 fn stars_of(list: &Path, text: &str, phot: &Path) -> Result<Vec<Artificial>, Error> {
-    let filters = ast_list::filters(&Guide::read(phot)?)?;
+    let guide = Guide::read(phot)?;
+    let blocks = blocks(&guide)?;
+    let filters = filters(&guide, &blocks)?;
     let star = |(i, line): (usize, &str)| {
         let numbers: Option<Vec<f64>> = line.split_whitespace().map(|word| word.parse().ok()).collect();
         match numbers.as_deref() {
             Some([_, _, x, y, mags @ ..]) if mags.len() == filters.len() => {
-                Ok(Artificial { x: *x, y: *y, mags: filters.iter().map(|(filter, _)| filter.clone()).zip(mags.iter().copied()).collect() })
+                Ok(Artificial { x: *x, y: *y, mags: filters.iter().map(|block| block.filter.clone()).zip(mags.iter().copied()).collect() })
             }
             _ => Err(bad(list, format!("line {}: wanted extension, chip, x, y and {} magnitudes", i + 1, filters.len()))),
         }
@@ -75,13 +77,7 @@ fn test(parameters: &Path, phot: &Path, list: &Path, options: &Options) -> Resul
     let program = options.dolphot.program("dolphot")?;
     let given = at("read", parameters, fs::read_to_string(parameters))?;
     images_of(parameters, &given)?;
-    for path in &options.files {
-        let link = options.dir.join(name_of(path)?);
-        let target = at("find", path, fs::canonicalize(path))?;
-        if fs::canonicalize(&link).ok().as_deref() != Some(&target) {
-            at("link", &link, std::os::unix::fs::symlink(&target, &link))?;
-        }
-    }
+    link_all(&options.files, &options.dir)?;
     let own = format!("{}.param", name_of(list)?);
     write_whole(&options.dir.join(&own), format!("{given}\nFakeStars = {}\n{PARAMETERS}", name_of(list)?).as_bytes())?;
     let fake = options.dir.join(format!("{}.fake", name_of(phot)?));

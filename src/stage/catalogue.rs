@@ -13,10 +13,11 @@
 //! threads.
 
 use super::stars::{Cut, Quality};
-use super::{Error, Whole, at, bad};
+use super::table::Output;
+use super::{Error, at, bad};
 use crate::format::dolphot::{self, Guide, LINE_BYTES, TOO_LONG, UNENDED};
 use crate::format::fits::Header;
-use crate::format::fits_write::{self, Card, Column, Form, Value};
+use crate::format::fits_write::{Card, Column, Form, Value};
 use crate::format::layout::RawKind;
 use rayon::prelude::*;
 use std::fs::File;
@@ -127,6 +128,21 @@ pub(super) fn blocks(guide: &Guide) -> Result<Vec<Block>, Error> {
     }
 }
 
+/// The block that stands for each filter, in the order of the blocks: its combined one, or the single one of a filter with one image.
+pub(super) fn filters<'a>(guide: &Guide, blocks: &'a [Block]) -> Result<Vec<&'a Block>, Error> {
+    let mut filters: Vec<&Block> = Vec::new();
+    // combined blocks come first: a single one stands in only for a filter that has none
+    for block in blocks {
+        if filters.iter().all(|known| known.filter != block.filter) {
+            filters.push(block);
+        } else if block.image.is_some() && filters.iter().any(|known| known.filter == block.filter && known.image.is_some()) {
+            let what = format!("{} has several images but no combined block: DOLPHOT writes one", block.filter);
+            return Err(bad(&guide.path, what));
+        }
+    }
+    Ok(filters)
+}
+
 /// Names and kinds of the columns of `_phot.fits`.
 fn phot_columns(guide: &Guide, blocks: &[Block]) -> Result<Vec<(String, RawKind)>, Error> {
     let mut columns: Vec<(String, RawKind)> = GLOBALS.map(|(name, kind)| (name.to_owned(), kind)).into();
@@ -196,16 +212,7 @@ impl StarRows {
     fn plan(guide: &Guide, blocks: &[Block], options: &Options) -> Result<StarRows, Error> {
         let offset = |name: &str| guide.layout.find(name).expect("arrange put every column there").offset;
         let of = |block: &Block, name: &str| offset(&name.replace('#', &block.number.to_string()));
-        let mut filters: Vec<&Block> = Vec::new();
-        // combined blocks come first: a single one stands in only for a filter that has none
-        for block in blocks {
-            if filters.iter().all(|known| known.filter != block.filter) {
-                filters.push(block);
-            } else if block.image.is_some() && filters.iter().any(|known| known.filter == block.filter && known.image.is_some()) {
-                let what = format!("{} has several images but no combined block: DOLPHOT writes one", block.filter);
-                return Err(bad(&guide.path, what));
-            }
-        }
+        let mut filters = filters(guide, blocks)?;
         filters.sort_by(|a, b| a.filter.cmp(&b.filter));
         let named = |filter: &str| filters.iter().find(|block| block.filter == filter);
         let mut cuts = Vec::new();
@@ -379,34 +386,4 @@ fn write(chunks: &[Chunk], options: &Options, phot: &mut Output, st: &mut Output
         report.stars += chunk.stars;
     }
     Ok(())
-}
-
-/// A table whose number of rows is told at the end.
-pub(super) struct Output {
-    whole: Whole,
-    bytes: u64,
-}
-
-impl Output {
-    pub(super) fn create(path: &Path, columns: &[Column], cards: &[Card]) -> Result<Output, Error> {
-        let mut whole = Whole::create(path)?;
-        whole.write(&fits_write::headers(columns, 0, cards))?;
-        Ok(Output { whole, bytes: 0 })
-    }
-
-    pub(super) fn rows(&mut self, rows: &[u8]) -> Result<(), Error> {
-        self.bytes += rows.len() as u64;
-        self.whole.write(rows)
-    }
-
-    /// Ends the table; it has its name only with [`Output::finish`].
-    pub(super) fn close(&mut self, columns: &[Column], rows: u64, cards: &[Card]) -> Result<(), Error> {
-        self.whole.write(&fits_write::padding(self.bytes))?;
-        self.whole.write_head(&fits_write::headers(columns, rows, cards))?;
-        self.whole.sync()
-    }
-
-    pub(super) fn finish(self) -> Result<(), Error> {
-        self.whole.finish()
-    }
 }

@@ -6,7 +6,7 @@
 //!
 //! Memory: a few thousand rows.
 
-use super::catalogue::Output;
+use super::table::Output;
 use super::{Error, bad};
 use crate::format::fits::Hdu;
 use crate::format::fits_write::{Column, Form};

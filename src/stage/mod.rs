@@ -24,6 +24,7 @@ pub mod photometry;
 pub mod prepare;
 pub mod sort;
 pub mod stars;
+mod table;
 pub mod tag;
 
 use crate::{format, image, plot, simulate};
@@ -130,6 +131,23 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 pub(crate) fn tell(dir: &Path, events: &[serde_json::Value]) -> Result<(), Error> {
     let text: String = events.iter().map(|event| format!("{event}\n")).collect();
     write_whole(&dir.join("events.ndjson"), text.as_bytes())
+}
+
+/// What a simulated stack was made with, from the file that `prepare` writes.
+pub(crate) fn recipe(path: &Path) -> Result<simulate::Recipe, Error> {
+    serde_json::from_str(&at("read", path, fs::read_to_string(path))?).map_err(|error| bad(path, error.to_string()))
+}
+
+/// Puts links to the files into the working folder, where DOLPHOT looks for what it reads.
+pub(crate) fn link_all(files: &[PathBuf], dir: &Path) -> Result<(), Error> {
+    for path in files {
+        let link = dir.join(name_of(path)?);
+        let target = at("find", path, fs::canonicalize(path))?;
+        if fs::canonicalize(&link).ok().as_deref() != Some(&target) {
+            at("link", &link, std::os::unix::fs::symlink(&target, &link))?;
+        }
+    }
+    Ok(())
 }
 
 /// The name of a file without its folders.

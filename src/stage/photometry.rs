@@ -4,9 +4,9 @@
 //! fits together. The text comes out as `<target>.phot` with `.columns`, `.info` and the reference's WCS as `.wcs.hdr` beside it.
 
 use super::prepare::images_of;
-use super::{Dolphot, Error, at, bad, name_of, run, sort, write_whole};
+use super::{Dolphot, Error, at, bad, link_all, name_of, recipe, run, sort, write_whole};
 use crate::format::dolphot::{self, Guide};
-use crate::simulate::{self, Recipe};
+use crate::simulate;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -34,8 +34,7 @@ pub fn run_stage(options: &Options) -> Result<u64, Error> {
         Dolphot::Simulated => {
             let path = ending(".simulation.json")
                 .ok_or_else(|| Error::Asked("the stack is not simulated: there is no .simulation.json".into()))?;
-            let recipe: Recipe =
-                serde_json::from_str(&at("read", path, fs::read_to_string(path))?).map_err(|error| bad(path, error.to_string()))?;
+            let recipe = recipe(path)?;
             simulate::photometry(&recipe, options.brick, options.field, &images, &phot)?;
         }
         Dolphot::In(_) => measure(parameters, &phot, options)?,
@@ -47,13 +46,7 @@ pub fn run_stage(options: &Options) -> Result<u64, Error> {
 /// Runs DOLPHOT in the working folder, where it looks for its images.
 fn measure(parameters: &Path, phot: &Path, options: &Options) -> Result<(), Error> {
     let program = options.dolphot.program("dolphot")?;
-    for path in &options.files {
-        let link = options.dir.join(name_of(path)?);
-        let target = at("find", path, fs::canonicalize(path))?;
-        if fs::canonicalize(&link).ok().as_deref() != Some(&target) {
-            at("link", &link, std::os::unix::fs::symlink(&target, &link))?;
-        }
-    }
+    link_all(&options.files, &options.dir)?;
     // what an earlier try left is no success of this one
     if phot.exists() {
         at("remove", phot, fs::remove_file(phot))?;

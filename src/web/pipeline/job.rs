@@ -7,7 +7,8 @@ use super::search::short;
 use super::visitor::Visitor;
 use crate::pipeline::admin;
 use crate::pipeline::pilot::quoted;
-use crate::pipeline::sheet::{self, Artifact, Attempt, Sheet};
+use crate::pipeline::provenance::File;
+use crate::pipeline::sheet::{self, Attempt, Sheet};
 use crate::store;
 use crate::tap::xml::escape;
 use crate::web::access;
@@ -158,11 +159,11 @@ fn log_part(site: &Site, sheet: &Sheet, log: &str) -> String {
     format!("<h2>Log of attempt {attempt}</h2>\n<p>Its end; {all}.</p>\n<pre class=\"log\" tabindex=\"0\">{}</pre>\n", escape(log))
 }
 
-fn files(site: &Site, title: &str, files: &[Artifact]) -> String {
+fn files(site: &Site, title: &str, files: &[File]) -> String {
     if files.is_empty() {
         return String::new();
     }
-    let row = |file: &Artifact| {
+    let row = |file: &File| {
         let maker = file.made_by.map(|job| link(site, &format!("/pipeline/jobs/{job}"), &format!("job {job}"))).unwrap_or_default();
         format!(
             "<tr><td>{}</td><td>{}</td><td class=\"n\">{}</td><td>{maker}</td><td><code>{}</code></td></tr>\n",

@@ -70,8 +70,8 @@ impl Site {
             && opened.master.is_none()
             && opened.asked.is_none_or(|asked| asked.elapsed() > AGAIN)
         {
-            opened.master = open().await?;
             opened.asked = Some(Instant::now());
+            opened.master = open().await?;
         }
         Ok(opened.master.clone())
     }

@@ -40,7 +40,7 @@ impl Page {
     }
 
     /// A page that is as it is.
-    pub fn still(_: &Site, title: &str, body: String) -> Page {
+    pub fn still(title: &str, body: String) -> Page {
         Page::framed(title, "", body)
     }
 

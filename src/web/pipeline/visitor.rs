@@ -137,7 +137,7 @@ fn login(site: &Site, trouble: &str) -> Page {
          <p class=\"lead\">Whoever can reach the database makes one: <code>brickyard pipeline token create {{your name}} --class operator</code></p>\n",
         escape(&site.url("/pipeline/login"))
     );
-    Page::still(site, "Sign in", body)
+    Page::still("Sign in", body)
 }
 
 #[derive(Deserialize)]
