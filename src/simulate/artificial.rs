@@ -31,13 +31,12 @@ pub struct Artificial {
 /// # Errors
 /// When the field is not one of the recipe's, or a star lacks a filter of the stack.
 pub fn artificial(recipe: &Recipe, brick: u8, field: u8, stars: &[Artificial]) -> Result<String, Error> {
-    let (population, index) = recipe.population(brick, field)?;
-    let survey = population.survey();
+    let (survey, index) = recipe.survey(brick, field)?;
     let mut field = survey.fields[index].clone();
     if cepheid::is_field(&field) {
         field.wcs = cepheid::aligned(field.wcs);
     }
-    let exposures = exposures::of_field(survey, index, Overlaps::None);
+    let exposures = exposures::of_field(&survey, index, Overlaps::None);
     let mut text = String::new();
     for artificial in stars {
         let mut mags = [0.0; 6];

@@ -6,7 +6,7 @@
 
 use super::exposures::{self, Exposure, Overlaps};
 use super::facts::{BANDS, Camera, program};
-use super::footprint::Field;
+use super::footprint::{Field, Survey};
 use super::{Dolphot, Error, Options, Population, Products, Run, Written, at, dolphot, dolphot_paths, part_name, target};
 use crate::format::fits_write::{Card, Value};
 use std::collections::BTreeMap;
@@ -69,21 +69,34 @@ impl Recipe {
         }
     }
 
+    /// The fields that were simulated, of which this must be one.
+    fn fields_with(&self, brick: u8, field: u8) -> Result<Vec<(u8, u8)>, Error> {
+        let asked: Vec<(u8, u8)> = self.bricks.iter().flat_map(|&brick| self.fields.iter().map(move |&field| (brick, field))).collect();
+        match asked.contains(&(brick, field)) {
+            true => Ok(asked),
+            false => Err(no_field(brick, field)),
+        }
+    }
+
     /// The stars, and where the field is among the survey's.
     pub(super) fn population(&self, brick: u8, field: u8) -> Result<(Population, usize), Error> {
-        let asked: Vec<(u8, u8)> = self.bricks.iter().flat_map(|&brick| self.fields.iter().map(move |&field| (brick, field))).collect();
-        let missing = || Error::Option {
-            what: "field",
-            wanted: "one of the simulated bricks and fields".into(),
-            got: format!("brick {brick}, field {field}"),
-        };
-        if !asked.contains(&(brick, field)) {
-            return Err(missing());
-        }
+        let asked = self.fields_with(brick, field)?;
         let population = Population::new(&super::Facts::read()?, self.seed, self.objects, &asked);
-        let index = population.survey().index(brick, field).ok_or_else(missing)?;
+        let index = population.survey().index(brick, field).ok_or_else(|| no_field(brick, field))?;
         Ok((population, index))
     }
+
+    /// The survey without its stars, which take a second to be counted, and where the field is in it.
+    pub(super) fn survey(&self, brick: u8, field: u8) -> Result<(Survey, usize), Error> {
+        self.fields_with(brick, field)?;
+        let survey = Survey::phat()?;
+        let index = survey.index(brick, field).ok_or_else(|| no_field(brick, field))?;
+        Ok((survey, index))
+    }
+}
+
+fn no_field(brick: u8, field: u8) -> Error {
+    Error::Option { what: "field", wanted: "one of the simulated bricks and fields".into(), got: format!("brick {brick}, field {field}") }
 }
 
 /// `jbfb25ejq` of `jbfb25ejq_F475W_flt.chip1`.
