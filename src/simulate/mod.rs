@@ -23,7 +23,7 @@
 //!   filter, with the stars of the truth ([`Options::images_arcsec`]);
 //! * `brickBB/raw/ROOTNAME_flt.fits`: with `exposures`, the headers of the exposures as the telescope's archive gives them, one image
 //!   extension a chip without pixels, and the reference header beside them; their cards `SIM*` say with which options they can be measured
-//!   ([`photometry`]);
+//!   ([`mod@photometry`]);
 //! * `truth.fits`: one row an object and field: who the star is, where it truly is, how bright, how it varies;
 //! * `simulation.json`: the options, the files, the numbers. It marks the folder as ours: a later run removes the files
 //!   named there, and refuses any other folder that is not empty (without `force`).

@@ -1,6 +1,6 @@
 //! HTTP: the site on one page ([`router`]), parameters, errors, what every answer carries, and the loop that serves.
 //!
-//! Handlers are thin: they read parameters, ask [`tap`](crate::tap) and its neighbours, and turn values into answers. Only this module
+//! Handlers are thin: they read parameters, ask [`tap`] and its neighbours, and turn values into answers. Only this module
 //! knows HTTP.
 
 mod access;

@@ -140,7 +140,7 @@ impl Parser {
         Parser { delimiter: format!("\n--{boundary}").into_bytes(), waiting, place: Place::Preamble, preamble: 0, seen: 0 }
     }
 
-    /// The next bytes of the body; ask [`Parser::next`] until it has nothing more, so that no more than this waits.
+    /// The next bytes of the body; ask [`Parser::event`] until it has nothing more, so that no more than this waits.
     pub fn feed(&mut self, bytes: &[u8]) {
         if !matches!(self.place, Place::Closing | Place::End) {
             self.waiting.extend_from_slice(bytes);
