@@ -162,9 +162,11 @@ async fn jobs(options: &Options, tell: &dyn Fn(&str), figures: &mut Vec<Figure>)
     }
     for (name, batch, goal) in [("claim and complete, one at a time", 1, 300.0), ("claim and complete, 20 at a time", 20, 2000.0)] {
         tell(name);
+        // all runs together leave some of the jobs
+        let lasts = Duration::from_secs(if options.quick { 1 } else { 4 }) / if batch > 1 { 4 } else { 1 };
         let mut rates = Vec::new();
         for _ in 0..options.runs {
-            rates.push(rate(&books, &workers, batch, Duration::from_secs(if options.quick { 2 } else { 5 })).await?);
+            rates.push(rate(&books, &workers, batch, lasts).await?);
         }
         figures.push(Figure::of(name, &rates, "jobs/s", Goal::AtLeast(goal)));
     }
@@ -204,7 +206,7 @@ async fn rate(books: &Arc<Queue>, workers: &[i64], batch: i32, lasts: Duration) 
                     |j: &queue::Claimed| json!({"worker": worker, "job": j.job, "attempt": j.attempt, "artifacts": [], "events": []});
                 let reports: Vec<Value> = jobs.iter().map(report).collect();
                 if reports.is_empty() {
-                    break;
+                    return Err(setup("no job is left to claim: the figure would count waiting"));
                 }
                 done += books.complete(reports).await.map_err(setup)?.len();
             }
@@ -232,6 +234,7 @@ async fn served(
     let dir = options.db.data_dir.join("pipeline");
     let store = Store::open(&dir.join("store").display().to_string(), &Default::default()).map_err(setup)?;
     let books = Arc::into_inner(books).ok_or_else(|| setup("a client still runs"))?;
+    let gone = register(&books, token, "gone").await?;
     let master = Master::start(books, store, Settings::new(dir.join("logs"))).await.map_err(setup)?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(setup)?;
     let url = format!("http://{}", listener.local_addr().map_err(setup)?);
@@ -263,10 +266,36 @@ async fn served(
     }
     let each = begun.elapsed().as_secs_f64() * 1000.0 / jobs as f64;
     figures.push(Figure::of("a job that does nothing, one slot", &[each], "ms", Goal::AtMost(20.0)));
+
+    if !options.quick {
+        tell("loss of a worker");
+        let seconds = loss(connection, gone).await?;
+        figures.push(Figure::of("loss of a worker noticed, the longest of 20", &[seconds], "s", Goal::AtMost(65.0)));
+    }
     signals.notify_one();
     working.await.map_err(setup)?.map_err(setup)?;
     server.abort();
     Ok(())
+}
+
+/// The longest time after which the master notices that a worker is gone which claimed and says nothing more; its claims lie so far
+/// apart that some wait for a whole round of the master's.
+async fn loss(connection: &Connection, worker: i64) -> Result<f64, Error> {
+    const CLAIMS: i64 = 20;
+    let books = admin::queue(connection.another().await?, 1).await.map_err(setup)?;
+    for _ in 0..CLAIMS {
+        if books.claim(worker, FREE, protocol::LEASE_S).await.map_err(setup)?.is_empty() {
+            return Err(setup("no job is left to claim"));
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    loop {
+        let row = connection.query_one(include_str!("../../sql/bench/losses.sql"), &[&worker]).await.map_err(db::Error::from)?;
+        if row.get::<_, i64>(0) == CLAIMS {
+            return Ok(row.get(1));
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 fn worker_options(options: &Options, url: &str, token: &str, dir: &Path) -> worker::Options {

@@ -29,6 +29,7 @@ pub struct Settings {
     pub lease_s: i32,
     /// No sweep before this has passed since the start.
     pub grace: Duration,
+    /// A lost worker is noticed after its lease and at most this.
     pub sweep_every: Duration,
     /// Attempts lost on one node within the window that put it into quarantine.
     pub losses: i32,
@@ -47,7 +48,7 @@ impl Settings {
         Settings {
             lease_s: LEASE_S,
             grace: Duration::from_secs(60),
-            sweep_every: Duration::from_secs(5),
+            sweep_every: Duration::from_secs(4),
             losses: 5,
             losses_window_s: 600,
             log_dir,

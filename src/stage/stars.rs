@@ -42,15 +42,15 @@ pub struct Quality {
     pub crowd: f32,
 }
 
+/// Compared in the files' single precision, as the loaders' `good_star` does: a crowding of 1.300 is not below 1.3.
 impl Cut {
     pub fn is_star(&self, quality: Quality, snr_min: f64) -> bool {
-        let sharp = f64::from(quality.sharp);
-        f64::from(quality.snr) >= snr_min && sharp * sharp < self.sharp2_max
+        quality.snr >= snr_min as f32 && quality.sharp * quality.sharp < self.sharp2_max as f32
     }
 
     /// A star that is not crowded.
     pub fn is_clean(&self, quality: Quality, snr_min: f64) -> bool {
-        self.is_star(quality, snr_min) && f64::from(quality.crowd) < self.crowd_max
+        self.is_star(quality, snr_min) && quality.crowd < self.crowd_max as f32
     }
 
     /// The flag of the files.
@@ -71,6 +71,7 @@ mod tests {
         assert!(cut.is_star(quality, 4.0) && cut.is_good(quality, 4.0));
         assert!(!cut.is_star(Quality { sharp: -0.39, ..quality }, 4.0));
         assert!(cut.is_good(Quality { crowd: 1.299, ..quality }, 4.0) && !cut.is_good(Quality { crowd: 1.301, ..quality }, 4.0));
+        assert!(!cut.is_good(Quality { crowd: 1.3, ..quality }, 4.0), "the nearest single to 1.3 lies below the double");
         assert!(!cut.is_star(Quality { snr: 3.9, ..quality }, 4.0));
         let undetected = Quality { vega: NO_MAG, snr: -1.0, sharp: 0.0, crowd: 0.0 };
         assert!(cut.is_good(undetected, 4.0) && !cut.is_clean(undetected, 4.0));
