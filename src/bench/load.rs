@@ -14,8 +14,10 @@
 //! denser than the survey's (0.1, 0.1, 0.4, 1.05).
 //!
 //! That was before rows went to the server through a pipe and were gathered from their file, and with all 20 million in
-//! one brick; the figures have not been taken again on a quiet machine. On a busy one (2026-11-25, CPU times twice as
-//! long) loader over server CPU of phot_mod was 0.26 to 0.31, loader memory 370 MiB.
+//! one brick. Since then, on the same machine, quiet (2026-11-26), for phot_mod: wall over COPY 1.06; loader over server
+//! CPU 0.275; both over the CPU of COPY 1.42; CPU over COPY, index, CLUSTER 0.61 and 0.77 in two sessions; rate at 20
+//! million rows over 2 million 0.88; loader memory 377 to 475 MiB; cones 0.075, 0.082, 0.24, 0.76 at 2 million rows, 0.064,
+//! 0.090, 0.39, 0.76 at 20 million. So CPU times and the rate at 20 million rows miss their goals.
 
 use super::Error;
 use super::machine;
