@@ -336,7 +336,7 @@ impl Master {
         let task = self.queue.owns(request.worker, job, attempt).await?.ok_or(Error::Fenced)?;
         let mut signed = Signed { get: Vec::new(), put: Vec::new() };
         if !request.get.is_empty() {
-            let inputs = self.queue.inputs(job).await?;
+            let inputs = self.queue.inputs(job, &request.get).await?;
             for key in &request.get {
                 if !inputs.contains(key) {
                     return Err(Error::Refused(format!("{key:?} is no input of job {job}")));

@@ -13,7 +13,7 @@ use crate::db::pool::Pool;
 use crate::db::{self, Connection};
 use postgres_types::ToSql;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, RwLock};
 
 /// Functions in the order in which they can be made.
@@ -274,9 +274,9 @@ impl Queue {
         }
     }
 
-    /// Keys of the bytes that a job reads.
-    pub async fn inputs(&self, job: i64) -> Result<Vec<String>, Error> {
-        Ok(self.rows(include_str!("../../sql/pipeline/inputs_of.sql"), &[&job]).await?.iter().map(|row| row.get(0)).collect())
+    /// Those of the keys whose bytes a job reads.
+    pub async fn inputs(&self, job: i64, keys: &[String]) -> Result<BTreeSet<String>, Error> {
+        Ok(self.rows(include_str!("../../sql/pipeline/inputs_of.sql"), &[&job, &keys]).await?.iter().map(|row| row.get(0)).collect())
     }
 
     /// `losses` attempts lost within `window_s` put a node into quarantine.

@@ -83,6 +83,8 @@ const RECALL: Duration = Duration::from_secs(1);
 const PUMP: Duration = Duration::from_secs(1);
 /// After the disk was full, no claim for so long.
 const FULL: Duration = Duration::from_secs(60);
+/// Inputs or outputs whose URLs are asked for at once.
+const ASKED: usize = 500;
 
 /// A job that runs here.
 struct Running {
@@ -475,39 +477,78 @@ impl Worker {
                 return Err(self.failure(Class::Fatal, format!("input {role}: {found} files, at least {least} wanted")));
             }
         }
-        for input in &job.inputs {
-            let cached = match self.cache.get(&input.sha256, input.bytes) {
-                Some(cached) => cached,
-                None => self.fetch(job, input, stopped).await?,
-            };
-            let path = scratch.place(input, &cached).map_err(|error| self.disk("an input", &error))?;
-            paths.entry(input.role.clone()).or_default().push(path);
+        for inputs in job.inputs.chunks(ASKED) {
+            for (input, path) in inputs.iter().zip(self.bring(job, inputs, scratch, stopped).await?) {
+                paths.entry(input.role.clone()).or_default().push(path);
+            }
         }
         Ok(paths)
     }
 
-    async fn fetch(&self, job: &Job, input: &Input, stopped: &Stopped) -> Result<PathBuf, Failure> {
-        let mut pause = Pause::default();
-        loop {
-            match self.fetch_once(job, input).await {
-                Ok(path) => return Ok(path),
-                Err(Ok(Error::Fenced)) => return Err(Failure::Dropped),
-                Err(Err(error)) if error.kind() == io::ErrorKind::StorageFull => return Err(self.disk("an input", &error)),
-                Err(_) if is_dropped(stopped) => return Err(Failure::Dropped),
-                Err(error) if pause.0 >= 6 => {
-                    let why = error.map_or_else(|e| e.to_string(), |e| e.to_string());
-                    return Err(self.failure(Class::Staging, format!("input {}: {why}", input.key)));
-                }
-                Err(_) => pause.wait().await,
+    /// Puts inputs in their places, from the cache or the store; gives the paths in the order of the inputs.
+    async fn bring(&self, job: &Job, inputs: &[Input], scratch: &Scratch, stopped: &Stopped) -> Result<Vec<PathBuf>, Failure> {
+        let mut placed = BTreeMap::new();
+        for (at, input) in inputs.iter().enumerate() {
+            if let Some(cached) = self.cache.get(&input.sha256, input.bytes) {
+                placed.insert(at, scratch.place(input, &cached).map_err(|error| self.disk("an input", &error))?);
             }
         }
+        let mut pause = Pause::default();
+        while placed.len() < inputs.len() {
+            let left: Vec<(usize, &Input)> = inputs.iter().enumerate().filter(|(at, _)| !placed.contains_key(at)).collect();
+            let before = placed.len();
+            let mut place = |at: usize, cached: &Path| scratch.place(&inputs[at], cached).map(|path| drop(placed.insert(at, path)));
+            let Err(error) = self.fetch(job, &left, &mut place).await else { continue };
+            let why = match error {
+                Ok(Error::Fenced) => return Err(Failure::Dropped),
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => return Err(self.disk("an input", &error)),
+                error => error.map_or_else(|error| error.to_string(), |error| error.to_string()),
+            };
+            if is_dropped(stopped) {
+                return Err(Failure::Dropped);
+            }
+            if placed.len() > before {
+                pause = Pause::default();
+            } else if pause.0 >= 6 {
+                let (_, first) = left[0];
+                return Err(self.failure(Class::Staging, format!("input {} and {} more: {why}", first.key, left.len() - 1)));
+            }
+            pause.wait().await;
+        }
+        Ok(placed.into_values().collect())
     }
 
-    /// One try: what the master or the store said (`Ok`), or the disk (`Err`).
-    async fn fetch_once(&self, job: &Job, input: &Input) -> Result<PathBuf, Result<Error, io::Error>> {
-        let request = Urls { worker: self.id, get: vec![input.key.clone()], put: Vec::new() };
-        let signed = self.client.urls(job.job, job.attempt, &request).await.map_err(Ok)?;
-        let url = signed.get.first().ok_or(Ok(Error::Refused("no URL came".into())))?;
+    /// Fetches once each, four at a time, and hands over what came; gives the last fault, of the master or the store (`Ok`) or of
+    /// the disk (`Err`).
+    async fn fetch(
+        &self,
+        job: &Job,
+        inputs: &[(usize, &Input)],
+        place: &mut (dyn FnMut(usize, &Path) -> io::Result<()> + Send),
+    ) -> Result<(), Result<Error, io::Error>> {
+        let request = Urls { worker: self.id, get: inputs.iter().map(|(_, input)| input.key.clone()).collect(), put: Vec::new() };
+        let signed = self.client.urls(job.job, job.attempt, &request).await.map_err(Ok)?.get;
+        if signed.len() != inputs.len() {
+            return Err(Ok(Error::Refused(format!("{} URLs came for {} inputs", signed.len(), inputs.len()))));
+        }
+        let mut downloads = Vec::with_capacity(signed.len());
+        for ((at, input), url) in inputs.iter().zip(signed) {
+            downloads.push(async move { (*at, self.download(input, &url).await) }.boxed());
+        }
+        let mut downloads = futures_util::stream::iter(downloads).buffer_unordered(4);
+        let mut failed = None;
+        while let Some((at, got)) = downloads.next().await {
+            match got.and_then(|cached| place(at, &cached).map_err(Err)) {
+                Ok(()) => {}
+                Err(Ok(Error::Fenced)) => return Err(Ok(Error::Fenced)),
+                Err(Err(error)) if error.kind() == io::ErrorKind::StorageFull => return Err(Err(error)),
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    async fn download(&self, input: &Input, url: &str) -> Result<PathBuf, Result<Error, io::Error>> {
         let response = self.client.download(url).await.map_err(Ok)?;
         let mut incoming = self.cache.begin().map_err(Err)?;
         let mut bytes = response.bytes_stream();
@@ -570,7 +611,7 @@ impl Worker {
         if found.len() > ARTIFACTS {
             return Err(self.failure(Class::Fatal, format!("{} outputs, at most {ARTIFACTS}", found.len())));
         }
-        for chunk in found.chunks(500) {
+        for chunk in found.chunks(ASKED) {
             let mut pause = Pause::default();
             let mut left: Vec<&(Artifact, PathBuf)> = chunk.iter().collect();
             while !left.is_empty() {
