@@ -1087,6 +1087,44 @@ fn jobs_that_are_claimed_as_they_are_told_reach_their_worker_with_their_inputs()
     });
 }
 
+/// A job of more inputs than a worker asks for at once, from a worker that has none of them.
+#[test]
+fn a_job_of_many_inputs_gets_them_all() {
+    const TEXT: &str = r#"
+events = ["start"]
+[[task]]
+name = "split"
+on = "start"
+argv = ["sh", "-c", "for i in $(seq -w 1200); do echo $i > p$i.txt; done"]
+outputs = [{ role = "piece", glob = "p*.txt", min = 1200 }]
+then = ["split_done"]
+class = "splits"
+[[task]]
+name = "merge"
+on = "split_done"
+argv = ["sh", "-c", "cat \"$@\" > all.txt", "merge", "{in:pieces}"]
+inputs = [{ role = "pieces", of = "piece" }]
+outputs = [{ role = "all", glob = "all.txt" }]
+"#;
+    let (connection, url) = rt().block_on(server().database("pipeline_many_inputs"));
+    let site = Site::new(&url);
+    let path = site.manifest(TEXT);
+    site.say(&["run", "create", "many", path.to_str().unwrap()]);
+    site.say(&["fire", "many", "start", "--key", "1"]);
+    let token = site.say(&["token", "create", "a", "--class", "splits"]);
+    std::fs::write(site.dir.path().join("a.token"), token).unwrap();
+    let master = site.master();
+    let workers = [site.worker("a", 1, &["--class", "splits"]), site.worker("b", 1, &["--class", "default"])];
+    let sql = "select a.key from pipeline.artifact a where role = 'all'";
+    let key = || rt().block_on(async { connection.query_opt(sql, &[]).await.unwrap().map(|row| row.get::<_, String>(0)) });
+    until("the merge is done", Duration::from_secs(120), || key().is_some());
+    let text = std::fs::read_to_string(site.dir.path().join("pipeline/store").join(key().unwrap())).expect("it is in the store");
+    let wanted: String = (1..=1200).map(|i| format!("{i:04}\n")).collect();
+    assert_eq!(text, wanted, "in the order of their names");
+    drop(workers);
+    drop(master);
+}
+
 /// Reports as a bad network makes them: twice, late, out of order, of attempts that were given up.
 #[test]
 fn duplicated_delayed_and_reordered_reports_change_nothing() {
