@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 /// Inputs by their hash.
@@ -21,6 +22,8 @@ use std::time::SystemTime;
 pub struct Cache {
     dir: PathBuf,
     most_bytes: u64,
+    /// What the files came to when they were last looked through, and what was kept since.
+    held: Arc<Mutex<u64>>,
 }
 
 impl Cache {
@@ -31,7 +34,13 @@ impl Cache {
         for entry in fs::read_dir(&new)?.flatten() {
             let _ = fs::remove_file(entry.path());
         }
-        Ok(Cache { dir: dir.to_owned(), most_bytes })
+        let cache = Cache { dir: dir.to_owned(), most_bytes, held: Arc::default() };
+        *cache.held() = cache.files()?.iter().map(|(_, bytes, _)| bytes).sum();
+        Ok(cache)
+    }
+
+    fn held(&self) -> MutexGuard<'_, u64> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn path(&self, sha256: &str) -> PathBuf {
@@ -73,12 +82,16 @@ impl Cache {
         permissions.set_readonly(true);
         incoming.file.as_file().set_permissions(permissions)?;
         incoming.file.persist(&path).map_err(|error| error.error)?;
-        self.trim(&path)?;
+        let mut held = self.held();
+        *held += incoming.bytes;
+        if *held > self.most_bytes {
+            *held = self.trim(&path)?;
+        }
         Ok(path)
     }
 
-    /// Removes what was used longest ago until the cap is kept; links in scratch folders keep their bytes.
-    fn trim(&self, but: &Path) -> io::Result<()> {
+    /// When each file was used, its bytes, where it is.
+    fn files(&self) -> io::Result<Vec<(SystemTime, u64, PathBuf)>> {
         let mut files = Vec::new();
         for dir in fs::read_dir(&self.dir)?.flatten().filter(|dir| dir.file_name() != "new") {
             for file in fs::read_dir(dir.path())?.flatten() {
@@ -86,17 +99,24 @@ impl Cache {
                 files.push((meta.modified()?, meta.len(), file.path()));
             }
         }
+        Ok(files)
+    }
+
+    /// Removes what was used longest ago until an eighth of the cap is free, so that files are looked through seldom; gives the bytes
+    /// that are left. Links in scratch folders keep theirs.
+    fn trim(&self, but: &Path) -> io::Result<u64> {
+        let mut files = self.files()?;
         let mut total: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
         files.sort();
         for (_, bytes, path) in files {
-            if total <= self.most_bytes {
+            if total <= self.most_bytes - self.most_bytes / 8 {
                 break;
             }
             if path != but && fs::remove_file(&path).is_ok() {
                 total -= bytes;
             }
         }
-        Ok(())
+        Ok(total)
     }
 }
 
