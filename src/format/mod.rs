@@ -4,9 +4,10 @@
 //! it too ([`write()`]). What a kind needs beyond a chunk of rows stands in its module.
 //!
 //! Catalogues: the readers ([`fits`], [`dolphot`], behind [`open::Source`]) hand over raw big-endian rows and a
-//! [`layout::Layout`] that says where each value lies in a row. That is the loader's hot path, past the decoded rows of [`Rows`](crate::schema::Rows): FITS and
-//! PostgreSQL's binary COPY are both big-endian, so a value that is stored as it was read needs a length word and a
-//! copy, no decoding (`brickyard bench load` is the measure). [`fits_write`] writes binary tables row by row.
+//! [`layout::Layout`] that says where each value lies in a row. That is the loader's hot path, which makes no
+//! [`Rows`](crate::schema::Rows): FITS and PostgreSQL's binary COPY are both big-endian, so a value that is stored as it was
+//! read needs a length word and a copy, no decoding (`brickyard bench load` is the measure). [`fits_write`] writes binary
+//! tables row by row.
 
 pub mod answer;
 mod decimal;
